@@ -1,0 +1,1 @@
+"""A robot brain for Reachy Mini whose memory is budgeted, measured and given back."""

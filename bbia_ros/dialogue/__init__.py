@@ -1,0 +1,1 @@
+"""Chat, tools, memory and the engines behind them."""

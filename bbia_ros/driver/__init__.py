@@ -1,0 +1,1 @@
+"""The robot underneath: backend protocol, MuJoCo simulator, reachy-mini SDK."""

@@ -1,0 +1,1 @@
+"""Reading feelings in faces and words; the robot's own mood."""

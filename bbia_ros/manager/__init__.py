@@ -1,0 +1,1 @@
+"""Modes, lifecycle supervision and its client."""

@@ -1,0 +1,1 @@
+"""Poses, trajectories, layers, moves; the 100 Hz loop."""

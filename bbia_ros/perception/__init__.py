@@ -1,0 +1,1 @@
+"""Objects and faces: engines and tracking."""

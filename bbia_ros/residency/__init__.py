@@ -1,0 +1,1 @@
+"""Who is in memory: pool, ledger, worker processes, accounting. Knows nothing of ROS."""

@@ -1,0 +1,1 @@
+"""Microphone, voice activity, speech to text, text to speech, turn-taking."""
