@@ -9,7 +9,8 @@ from pathlib import Path
 def shared_folder(name: str) -> Path:
     """Folder of that name which belongs to this package.
 
-    Looks upwards from this file (source tree: beside the package; install: <prefix>/share/bbia_ros), then in AMENT_PREFIX_PATH.
+    Looks upwards from this file (source tree: beside the package; install: <prefix>/share/bbia_ros), then in
+    AMENT_PREFIX_PATH.
 
     Raises:
         FileNotFoundError: the installation is incomplete.
