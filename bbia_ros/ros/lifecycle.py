@@ -1,0 +1,448 @@
+"""The base of every node: the lifecycle contract in one place."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Generic, TypeVar
+
+from builtin_interfaces.msg import Time
+from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.task import Future
+
+from bbia_ros.residency import Lease, ModelSpec
+from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError
+from bbia_ros.ros.context import ProcessContext
+from bbia_ros.ros.endpoints import NodePublisher, bounded_overrides
+from bbia_ros.ros.figures import Figures
+from bbia_ros.ros.lane import Lane
+from bbia_ros.ros.models import Engine, ModelParameters, build_spec
+from bbia_ros.ros.parameters import ParameterError, changed, declare
+from bbia_ros.ros.vitals import Vitals
+
+P = TypeVar("P")
+Configured, Activated = "configured", "activated"
+JOIN_S = 1.0
+"""How long deactivation waits for a lane whose model calls have been cancelled [s]."""
+
+
+class ConfigurationError(Exception):
+    """Why a node cannot be configured, in one sentence."""
+
+
+class BbiaNode(LifecycleNode, Generic[P]):
+    """A lifecycle node whose models are in memory only while it is active.
+
+    Owns: parameters, every endpoint made through make_*, lanes, leases, faults, figures, heartbeat and diagnostics.
+    Does not own: the pool, the executor and the process (ProcessContext).
+
+    Override points: `configure` (publishers, services, actions; no model, no heavy import), `activate` (subscriptions,
+    timers, leases, lanes), `deactivate` and `cleanup` (only what the base does not undo itself) and
+    `parameters_changed`. What `configure` made is destroyed after `cleanup`; what `activate` made, after `deactivate`.
+
+    Attributes:
+        parameters_type: frozen dataclass of the node's parameters, see ros/parameters.py.
+        params: the present parameters; set before `configure` is called.
+        figures: measurements shown in /diagnostics.
+    """
+
+    parameters_type: ClassVar[type[Any]]
+
+    def __init__(self, name: str, context: ProcessContext) -> None:
+        super().__init__(name, namespace=None, context=context.ros_context, cli_args=context.cli_args(name))
+        self.params: P = self.parameters_type()
+        self.process = context
+        self.figures = Figures()
+        self.active = False
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._made: dict[str, list[Callable[[], None]]] = {Configured: [], Activated: []}
+        self._scope = Configured
+        self._leases: dict[str, Lease] = {}
+        self._eager: set[str] = set()
+        self._lanes: list[Lane[Any]] = []
+        self._goals: dict[Any, Callable[[Any], None] | None] = {}
+        self._faults: dict[str, str] = {}
+        self._fault_lock = threading.Lock()
+        self._quiet_until: dict[str, float] = {}
+        self._published_types: set[str] = set()
+        self._watching_parameters = False
+        self.vitals = Vitals(self)
+
+    # Override points ---------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Creates publishers, services and actions. Raises ConfigurationError or ParameterError with one sentence."""
+
+    def activate(self) -> None:
+        """Creates subscriptions, timers, leases and lanes."""
+
+    def deactivate(self) -> None:
+        """Undoes what `activate` did beyond make_*, lease and lane. Subscriptions and timers are gone already."""
+
+    def cleanup(self) -> None:
+        """Undoes what `configure` did beyond make_*."""
+
+    def parameters_changed(self, new: P) -> None:
+        """A run-time change, before it takes effect. Raise ValueError with a sentence to refuse it."""
+
+    # Endpoints ---------------------------------------------------------------------------------------------------
+
+    def make_publisher(self, kind: type[Any], topic: str, profile: QoSProfile, *, always: bool = False) -> NodePublisher:
+        """A publisher that speaks only while the node is active, or with `always` in every state."""
+        raw = self.create_publisher(kind, topic, profile, qos_overriding_options=bounded_overrides())
+        publisher = NodePublisher(raw, self, always)
+        self._made[self._scope].append(lambda: publisher.close(self))
+        return publisher
+
+    def make_subscription(self, kind: type[Any], topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
+        """A subscription whose callback is guarded: what it raises is logged and becomes a fault."""
+        guarded = self._guarded(topic, callback)
+        subscription = self.create_subscription(
+            kind, topic, guarded, profile, qos_overriding_options=bounded_overrides()
+        )
+        self._made[self._scope].append(lambda: self.destroy_subscription(subscription))
+
+    def make_timer(self, period_s: float, callback: Callable[[], None], *, steady: bool = True) -> Any:
+        """A guarded timer on the steady clock, or on ROS time (simulated time included) with `steady=False`."""
+        clock = self._steady if steady else self.get_clock()
+        timer = self.create_timer(period_s, self._guarded("timer", callback), clock=clock)
+        self._made[self._scope].append(lambda: self.destroy_timer(timer))
+        return timer
+
+    def make_service(self, kind: type[Any], name: str, callback: Callable[[Any, Any], Any]) -> None:
+        """A service; what the callback raises is logged and, where the response has them, answered as ok/success and message."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._log_failure(name, error)
+                return _refuse(response, f"{name} failed: {error}")
+
+        service = self.create_service(kind, name, answer)
+        self._made[self._scope].append(lambda: self.destroy_service(service))
+
+    def make_client(self, kind: type[Any], name: str) -> Any:
+        """A service client."""
+        client = self.create_client(kind, name)
+        self._made[self._scope].append(lambda: self.destroy_client(client))
+        return client
+
+    def make_action_client(self, kind: type[Any], name: str) -> ActionClient:
+        """An action client."""
+        client = ActionClient(self, kind, name)
+        self._made[self._scope].append(client.destroy)
+        return client
+
+    def make_action(
+        self,
+        kind: type[Any],
+        name: str,
+        execute: Callable[[Any], Awaitable[Any]],
+        *,
+        accept: Callable[[Any], str | None] | None = None,
+        cancel: Callable[[Any], None] | None = None,
+    ) -> None:
+        """An action server.
+
+        Args:
+            kind: action type whose result has ok and message.
+            name: of the action.
+            execute: coroutine of the goal handle that returns the result and has set the handle's end state, or left it
+                to the base (succeed when ok, canceled when a cancel was asked for, else abort).
+            accept: returns None, or one sentence why the goal is refused; asked only while the node is active.
+            cancel: told of a goal handle that is to end early, by its client or by deactivation.
+        """
+
+        async def run(handle: Any) -> Any:
+            reason = "the node is not active" if not self.active else accept(handle.request) if accept else None
+            result = kind.Result()
+            if reason is not None:
+                handle.abort()
+                return _refuse(result, f"{name}: {reason}")
+            self._goals[handle] = cancel
+            try:
+                result = await execute(handle)
+            except Exception as error:
+                self._log_failure(name, error)
+                _refuse(result, f"{name} failed: {error}")
+            finally:
+                self._goals.pop(handle, None)
+            if handle.is_active:
+                if handle.is_cancel_requested:
+                    handle.canceled()
+                elif result.ok:
+                    handle.succeed()
+                else:
+                    handle.abort()
+            return result
+
+        def on_cancel(handle: Any) -> CancelResponse:
+            if cancel is not None:
+                cancel(handle)
+            return CancelResponse.ACCEPT
+
+        server = ActionServer(
+            self, kind, name, execute_callback=run, cancel_callback=on_cancel, goal_callback=lambda _: GoalResponse.ACCEPT,
+            result_timeout=60,
+        )  # fmt: skip
+        self._made[self._scope].append(server.destroy)
+
+    # Models and lanes --------------------------------------------------------------------------------------------
+
+    def model_spec(
+        self, key: str, parameters: ModelParameters, *, task: str, engines: dict[str, Engine], **more: Any
+    ) -> ModelSpec:
+        """Describes a model to the pool, see `build_spec`; remembers whether it loads on activation."""
+        spec = build_spec(key, parameters, task=task, engines=engines, **more)
+        (self._eager.add if parameters.load == "on_activate" else self._eager.discard)(spec.name)
+        return spec
+
+    def lease(self, spec: ModelSpec) -> Lease:
+        """The right to call a model while the node is active; released on deactivation."""
+        lease = self.process.pool.acquire(spec)
+        self._leases[spec.name] = lease
+        self.vitals.know_model(spec.name)
+        if spec.name in self._eager:
+            lease.preload()
+        return lease
+
+    def lane(self, name: str, handler: Callable[[Any], None], depth: int = 1) -> Lane[Any]:
+        """A thread for work that may wait for a model; closed and joined on deactivation. See ros/lane.py."""
+        lane: Lane[Any] = Lane(
+            f"{self.get_name()}.{name}",
+            handler,
+            depth,
+            on_error=lambda error: self._lane_failed(name, error),
+            on_success=lambda: self.clear_fault(name),
+        )
+        self._lanes.append(lane)
+        return lane
+
+    # Threads, time, faults ---------------------------------------------------------------------------------------
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Runs a function soon in the executor's thread; callable from any thread. Dropped when nothing spins the node."""
+        executor = self.executor
+        if executor is not None:
+            executor.create_task(self._guarded("task", function))
+
+    def future(self) -> Future:
+        """A future that coroutines of this node may await; complete it with `complete` from any thread."""
+        return Future(executor=self.executor)
+
+    @staticmethod
+    def complete(future: Future, result: Any) -> None:
+        """Sets the result unless the future is done already."""
+        if not future.done():
+            future.set_result(result)
+
+    def now(self) -> Time:
+        """ROS time as a message."""
+        return self.get_clock().now().to_msg()
+
+    def report_fault(self, key: str, sentence: str) -> None:
+        """Something does not work; shown in heartbeat and diagnostics until `clear_fault`. Logged once per change."""
+        with self._fault_lock:
+            known = self._faults.get(key)
+            self._faults[key] = sentence
+        if known != sentence:
+            self.get_logger().error(sentence)
+            self.vitals.changed()
+
+    def clear_fault(self, key: str) -> None:
+        """The thing works again."""
+        with self._fault_lock:
+            gone = self._faults.pop(key, None)
+        if gone is not None:
+            self.get_logger().info(f"over: {gone}")
+            self.vitals.changed()
+
+    def faults(self) -> list[str]:
+        """The sentences of all present faults."""
+        with self._fault_lock:
+            return list(self._faults.values())
+
+    def complain(self, key: str, sentence: str, every_s: float = 5.0) -> None:
+        """Warns about bad input, at most once per `every_s` seconds for the same key; counts every occurrence."""
+        self.figures.count(f"refused {key}")
+        now = time.monotonic()
+        if now >= self._quiet_until.get(key, 0.0):
+            self._quiet_until[key] = now + every_s
+            self.get_logger().warning(sentence)
+
+    def _guarded(self, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> None:
+            try:
+                callback(*args)
+            except Exception as error:
+                self._log_failure(what, error)
+
+        return run
+
+    def _log_failure(self, what: str, error: Exception) -> None:
+        self.get_logger().error(f"{what} failed:\n{''.join(traceback.format_exception(error))}")
+        self.report_fault(what, f"{what} failed: {type(error).__name__}: {error}")
+
+    def _lane_failed(self, name: str, error: Exception) -> None:
+        if isinstance(error, (LeaseReleased, CallCancelled)):
+            return  # we are being deactivated, or somebody cancelled on purpose
+        if isinstance(error, ResidencyError):
+            self.report_fault(name, f"{name}: {error}")
+        else:
+            self._log_failure(name, error)
+
+    # Transitions -------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Declares and validates the parameters and calls `configure`."""
+        self._scope = Configured
+        try:
+            self.params = declare(self, self.parameters_type)
+            if not self._watching_parameters:
+                self.add_on_set_parameters_callback(self._on_set_parameters)
+                self._watching_parameters = True
+            self.configure()
+        except (ConfigurationError, ParameterError) as error:
+            return self._configuration_failed(str(error))
+        except Exception as error:
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            return self._configuration_failed(f"{type(error).__name__}: {error}")
+        self.clear_fault("configure")
+        self.vitals.changed()
+        return super().on_configure(state)
+
+    def _configuration_failed(self, sentence: str) -> TransitionCallbackReturn:
+        self._undo(Configured)
+        self.report_fault("configure", f"cannot be configured: {sentence}")
+        return TransitionCallbackReturn.FAILURE
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Calls `activate`; everything made in it is undone when it fails."""
+        self._scope = Activated
+        self.figures.reset()
+        self.active = True
+        try:
+            self.activate()
+        except Exception as error:
+            if not isinstance(error, (ConfigurationError, ResidencyError)):
+                self.get_logger().error("".join(traceback.format_exception(error)))
+            self._stand_down()
+            self.report_fault("activate", f"cannot be activated: {error}")
+            return TransitionCallbackReturn.FAILURE
+        finally:
+            self._scope = Configured
+        self.clear_fault("activate")
+        self.vitals.changed()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops intake, calls `deactivate`, cancels what is in flight and gives every model back. Never fails."""
+        self._stand_down()
+        self.vitals.changed()
+        return super().on_deactivate(state)
+
+    def _stand_down(self) -> None:
+        self.active = False
+        self._undo(Activated)
+        for handle, cancel in list(self._goals.items()):
+            if cancel is not None:
+                self._guarded("cancel", cancel)(handle)
+        for lane in self._lanes:
+            lane.close()
+        self._guarded("deactivate", self.deactivate)()
+        self._release_leases()
+        deadline = time.monotonic() + JOIN_S
+        for lane in self._lanes:
+            if not lane.join(max(0.0, deadline - time.monotonic())):
+                self.report_fault("deactivate", f"a thread of {self.get_name()} did not stop within {JOIN_S} s")
+        self._lanes.clear()
+        with self._fault_lock:
+            self._faults.clear()
+
+    def _release_leases(self) -> None:
+        leases = list(self._leases.values())
+        self._leases.clear()
+        if not leases:
+            return
+        with ThreadPoolExecutor(max_workers=len(leases), thread_name_prefix="release") as threads:
+            for record in threads.map(lambda lease: self._guarded_release(lease), leases):
+                if record:
+                    self.get_logger().info(str(record))
+
+    def _guarded_release(self, lease: Lease) -> object:
+        try:
+            return lease.release()
+        except ResidencyError as error:
+            return error
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Calls `cleanup` and destroys what `configure` made."""
+        self._guarded("cleanup", self.cleanup)()
+        self._undo(Configured)
+        self.vitals.changed()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: deactivates and cleans up as far as there is something to do."""
+        if self.active:
+            self._stand_down()
+        self._guarded("cleanup", self.cleanup)()
+        self._undo(Configured)
+        self.vitals.changed()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured with nothing left behind."""
+        if self.active:
+            self._stand_down()
+        self._undo(Configured)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _undo(self, scope: str) -> None:
+        made = self._made[scope]
+        while made:
+            self._guarded("destroy", made.pop())()
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> Any:
+        from rcl_interfaces.msg import SetParametersResult
+
+        try:
+            new = changed(self.parameters_type, self.params, parameters)
+            if new != self.params:
+                self.parameters_changed(new)
+                self.params = new
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def destroy_node(self) -> None:
+        """Ends whatever is left and destroys the node."""
+        if self.active:
+            self._stand_down()
+        for scope in (Activated, Configured):
+            self._undo(scope)
+        self.vitals.close()
+        super().destroy_node()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs this node."""
+        return os.getpid()
+
+
+def _refuse(answer: Any, message: str) -> Any:
+    for name in ("ok", "success"):
+        if hasattr(answer, name):
+            setattr(answer, name, False)
+    if hasattr(answer, "message"):
+        answer.message = message
+    return answer

@@ -1,0 +1,109 @@
+"""The parameters that every model has, and the step from them to a ModelSpec."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bbia_ros.residency import ModelSpec
+from bbia_ros.residency.catalog import ModelNotFound, resolve
+from bbia_ros.ros.parameters import ParameterError, nested, param
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    """Parameters of one model of a node."""
+
+    engine: str = param("", "library that runs the model", read_only=True)
+    model: str = param("", "name in `bbia models list`, or a path", read_only=True)
+    device: str = param("cpu", "where it runs", choices=("cpu", "cuda", "auto"), read_only=True)
+    load: str = param(
+        "on_first_use", "when it is loaded: when first needed, or as soon as the node is active",
+        choices=("on_first_use", "on_activate"),
+    )  # fmt: skip
+    ttl_s: float = param(300.0, "unloaded after this time without use [s]; 0: never", minimum=0.0)
+    declared_mb: float = param(
+        200.0, "memory it is expected to need [MB]; used until it has been measured once", minimum=1.0, read_only=True
+    )
+    pinned: bool = param(False, "never evicted to make room for another model")
+    threads: int = param(2, "CPU threads it may use", minimum=1, maximum=64, read_only=True)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that a node offers for a task.
+
+    Attributes:
+        path: import path of its class, "package.module:Class".
+        library: module that must be importable; empty: none.
+        install: command that brings that library.
+    """
+
+    path: str
+    library: str = ""
+    install: str = ""
+
+
+def model_params(**defaults: Any) -> ModelParameters:
+    """A dataclass field with the parameters of one model; keyword arguments change their defaults."""
+    return nested(ModelParameters, **defaults)
+
+
+def build_spec(
+    key: str,
+    parameters: ModelParameters,
+    *,
+    task: str,
+    engines: Mapping[str, Engine],
+    group: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    resolve_model: bool = True,
+    worker: str = "",
+) -> ModelSpec:
+    """Checks a model's parameters and describes it to the pool. Imports no heavy library.
+
+    Args:
+        key: name of the parameter group, for messages, for instance "objects".
+        parameters: what was set.
+        task: task in the catalogue.
+        engines: engines that may be chosen, by name.
+        group: limit group of the pool.
+        arguments: further arguments of the engine's constructor, besides model, device and threads.
+        resolve_model: False when the model is not a file (a server's address, for instance).
+        worker: name of a worker process to share; empty: a process of its own.
+
+    Raises:
+        ParameterError: unknown engine, missing library, or a model that is not there.
+    """
+    engine = engines.get(parameters.engine)
+    if engine is None:
+        raise ParameterError(f"parameter '{key}.engine' is '{parameters.engine}', allowed is one of {', '.join(engines)}")
+    if engine.library and not _importable(engine.library):
+        raise ParameterError(f"engine '{parameters.engine}' of {key} needs {engine.library}, which is not installed: {engine.install}")
+    model = parameters.model
+    if resolve_model:
+        try:
+            model = str(resolve(parameters.model, task))
+        except ModelNotFound as error:
+            raise ParameterError(f"parameter '{key}.model': {error}") from error
+    return ModelSpec(
+        name=f"{key}:{parameters.model}",
+        task=task,
+        engine=engine.path,
+        group=group,
+        arguments={"model": model, "device": parameters.device, "threads": parameters.threads, **(arguments or {})},
+        declared_mb=parameters.declared_mb,
+        ttl_s=parameters.ttl_s,
+        pinned=parameters.pinned,
+        worker=worker,
+        device=parameters.device,
+    )
+
+
+def _importable(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # a parent package of a dotted name is missing
+        return False
