@@ -68,7 +68,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         self._leases: dict[str, Lease] = {}
         self._eager: set[str] = set()
         self._lanes: list[Lane[Any]] = []
-        self._goals: dict[Any, Callable[[Any], None] | None] = {}
+        self._goals: dict[int, tuple[Any, Callable[[Any], None] | None]] = {}  # by id: a goal handle has no hash
         self._faults: dict[str, str] = {}
         self._fault_lock = threading.Lock()
         self._quiet_until: dict[str, float] = {}
@@ -95,14 +95,18 @@ class BbiaNode(LifecycleNode, Generic[P]):
 
     # Endpoints ---------------------------------------------------------------------------------------------------
 
-    def make_publisher(self, kind: type[Any], topic: str, profile: QoSProfile, *, always: bool = False) -> NodePublisher:
+    def make_publisher(
+        self, kind: type[Any], topic: str, profile: QoSProfile, *, always: bool = False
+    ) -> NodePublisher:
         """A publisher that speaks only while the node is active, or with `always` in every state."""
         raw = self.create_publisher(kind, topic, profile, qos_overriding_options=bounded_overrides())
         publisher = NodePublisher(raw, self, always)
         self._made[self._scope].append(lambda: publisher.close(self))
         return publisher
 
-    def make_subscription(self, kind: type[Any], topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> None:
+    def make_subscription(
+        self, kind: type[Any], topic: str, callback: Callable[[Any], None], profile: QoSProfile
+    ) -> None:
         """A subscription whose callback is guarded: what it raises is logged and becomes a fault."""
         guarded = self._guarded(topic, callback)
         subscription = self.create_subscription(
@@ -168,14 +172,14 @@ class BbiaNode(LifecycleNode, Generic[P]):
             if reason is not None:
                 handle.abort()
                 return _refuse(result, f"{name}: {reason}")
-            self._goals[handle] = cancel
+            self._goals[id(handle)] = (handle, cancel)
             try:
                 result = await execute(handle)
             except Exception as error:
                 self._log_failure(name, error)
                 _refuse(result, f"{name} failed: {error}")
             finally:
-                self._goals.pop(handle, None)
+                self._goals.pop(id(handle), None)
             if handle.is_active:
                 if handle.is_cancel_requested:
                     handle.canceled()
@@ -353,7 +357,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def _stand_down(self) -> None:
         self.active = False
         self._undo(Activated)
-        for handle, cancel in list(self._goals.items()):
+        for handle, cancel in list(self._goals.values()):
             if cancel is not None:
                 self._guarded("cancel", cancel)(handle)
         for lane in self._lanes:

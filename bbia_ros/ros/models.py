@@ -79,9 +79,13 @@ def build_spec(
     """
     engine = engines.get(parameters.engine)
     if engine is None:
-        raise ParameterError(f"parameter '{key}.engine' is '{parameters.engine}', allowed is one of {', '.join(engines)}")
+        raise ParameterError(
+            f"parameter '{key}.engine' is '{parameters.engine}', allowed is one of {', '.join(engines)}"
+        )
     if engine.library and not _importable(engine.library):
-        raise ParameterError(f"engine '{parameters.engine}' of {key} needs {engine.library}, which is not installed: {engine.install}")
+        raise ParameterError(
+            f"engine '{parameters.engine}' of {key} needs {engine.library}, which is not installed: {engine.install}"
+        )
     model = parameters.model
     if resolve_model:
         try:

@@ -1,12 +1,12 @@
 """Parameters as frozen dataclasses: one field is one declared, described, range-checked ROS parameter.
 
-    @dataclass(frozen=True)
-    class FaceParameters:
-        rate_hz: float = param(10.0, "how often faces are looked for [Hz]", minimum=0.1, maximum=30.0)
+@dataclass(frozen=True)
+class FaceParameters:
+    rate_hz: float = param(10.0, "how often faces are looked for [Hz]", minimum=0.1, maximum=30.0)
 
-    @dataclass(frozen=True)
-    class PerceptionParameters:
-        faces: FaceParameters = nested(FaceParameters)        # declared as faces.rate_hz
+@dataclass(frozen=True)
+class PerceptionParameters:
+    faces: FaceParameters = nested(FaceParameters)        # declared as faces.rate_hz
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Declaration:
             if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
                 raise ParameterError(f"parameter '{self.name}' is {value}, allowed is {_range_text(low, high)}")
         if self.meta.choices and value not in self.meta.choices:
-            raise ParameterError(f"parameter '{self.name}' is '{value}', allowed is one of {', '.join(self.meta.choices)}")
+            raise ParameterError(
+                f"parameter '{self.name}' is '{value}', allowed is one of {', '.join(self.meta.choices)}"
+            )
         return value
 
     def descriptor(self) -> ParameterDescriptor:
@@ -192,7 +194,9 @@ def _declare_one(node: Node, declaration: Declaration) -> None:
     if declaration.name in overrides:
         declaration.check(_plain(overrides[declaration.name].value))
     try:
-        node.declare_parameter(declaration.name, parameter.value if default != [] else parameter.type_, declaration.descriptor())
+        node.declare_parameter(
+            declaration.name, parameter.value if default != [] else parameter.type_, declaration.descriptor()
+        )
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ParameterError(f"parameter '{declaration.name}': {error}") from error
     if default == [] and declaration.name not in overrides:

@@ -300,4 +300,3 @@ def _yaml(value: Any) -> str:
     import yaml
 
     return yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()
-

@@ -93,7 +93,9 @@ class Vitals:
 
     def _publish_residency(self) -> None:
         node = self._node
-        message = Residency(node=node.get_name(), process=node.process.name, pid=os.getpid(), pss_bytes=node.process.pss_bytes())
+        message = Residency(
+            node=node.get_name(), process=node.process.name, pid=os.getpid(), pss_bytes=node.process.pss_bytes()
+        )
         message.header.stamp = node.now()
         message.models = [self._model_status(info) for info in self.models()]
         self._residency.publish(message)
@@ -123,7 +125,9 @@ class Vitals:
         )
         lines = {"state": state, "process": node.process.name}
         for info in self.models():
-            lines[f"model {info.name}"] = f"{getattr(info.state, 'name', info.state)} {(info.pss_bytes or 0) / 1e6:.0f} MB"
+            lines[f"model {info.name}"] = (
+                f"{getattr(info.state, 'name', info.state)} {(info.pss_bytes or 0) / 1e6:.0f} MB"
+            )
         lines |= node.figures.summary()
         for lane in node._lanes:
             lines[f"skipped {lane.name}"] = str(lane.skipped)
