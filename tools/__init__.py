@@ -1,0 +1,1 @@
+"""Programs for those who develop bbia_ros; nothing here is installed."""
