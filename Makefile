@@ -1,0 +1,45 @@
+# make demo   a conversation in simulation, with report and film      make test   build, all tests, lint, types
+# Both set everything up first, on a fresh Debian or Ubuntu, with or without a ROS installation, and do nothing twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+VENV ?= $(CURDIR)/.venv
+# An installed distribution wins: ROS_DISTRO, else what is under /opt/ros; else the wheels.
+ROS_SETUP ?= $(firstword $(wildcard /opt/ros/$(ROS_DISTRO)/setup.bash) $(wildcard /opt/ros/*/setup.bash))
+ENV := export VENV='$(VENV)' ROS_SETUP='$(ROS_SETUP)'; . tools/setup/env.sh
+AREA ?= all
+QUICK ?=
+DEMO_OUT ?=
+
+.PHONY: help setup build demo test test-fast lint bench clean
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## system libraries, Python environment, models
+	@bash tools/setup/system.sh
+	@bash tools/setup/python.sh '$(VENV)' '$(ROS_SETUP)'
+
+build: setup ## messages and package, with colcon
+	@$(ENV); colcon --log-base log build --build-base build --install-base install --event-handlers console_cohesion- status- \
+	  --cmake-args -DPython3_EXECUTABLE="$(VENV)/bin/python" -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=ON -Wno-dev
+
+demo: build ## the conversation; leaves a folder with report.html, demo.mp4 and bag/
+	@$(ENV); cd build && bbia demo $(if $(DEMO_OUT),--out '$(DEMO_OUT)',--out '$(CURDIR)')
+
+test: build lint ## colcon test (fast and heavy), ruff, mypy
+	@$(ENV); export PYTHONDONTWRITEBYTECODE=1; \
+	colcon --log-base log test --build-base build --install-base install --return-code-on-test-failure \
+	  --event-handlers console_direct+ || failed=1; \
+	colcon test-result --test-result-base build --verbose | tail -n 60; \
+	[ -z "$${failed:-}" ]
+
+test-fast: build ## only tests without models, processes, simulator or graph
+	@$(ENV); cd build && for feature in $(CURDIR)/test/*/; do python -m pytest -q -m 'not heavy' $$feature; done
+
+lint: build ## ruff and mypy
+	@$(ENV); ruff check . && ruff format --check . && mypy bbia_ros tools benchmarks launch setup.py
+
+bench: build ## measure; AREA=memory|manager|perception|speech|motion|operations, QUICK=1
+	@$(ENV); cd build && bbia bench $(AREA) $(if $(QUICK),--quick) --out '$(CURDIR)/build/bench'
+
+clean: ## removes build, install and log; the environment stays
+	rm -rf build install log
