@@ -13,4 +13,5 @@ fi
 if [ -e "$_root/install/local_setup.bash" ]; then
   set +u; . "$_root/install/local_setup.bash"; set -u
 fi
+export PATH=$_root/install/bbia_ros/lib/bbia_ros:$PATH
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
