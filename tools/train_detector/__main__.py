@@ -37,6 +37,15 @@ def main() -> None:
     evaluate.add_argument("--output", type=Path, default=Path("build/detector/evaluation"))
     arguments = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "osmesa")
+    try:
+        run_step(arguments)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        hint = ": see requirements/train.txt" if isinstance(error, ModuleNotFoundError) else ""
+        parser.exit(1, f"{parser.prog}: {error}{hint}\n")
+
+
+def run_step(arguments: argparse.Namespace) -> None:
+    """Runs the step that was asked for; each imports what it alone needs."""
     if arguments.step == "render":
         from tools.train_detector.dataset import write_dataset
 

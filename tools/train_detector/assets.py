@@ -56,7 +56,7 @@ TABLE_MESH = "wooden_table_02_1k.blend/wooden_table_02_1k.obj"
 TABLE_TEXTURE = "wooden_table_02_1k.blend/textures/wooden_table_02_diff_1k.png"
 
 
-class AssetsMissing(RuntimeError):
+class AssetsMissing(FileNotFoundError):
     """The reachy-mini wheel with its meshes, or another source of pictures, is not installed."""
 
 

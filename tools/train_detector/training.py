@@ -33,14 +33,14 @@ def learning_rate_share(progress: float) -> float:
 class WallClockSchedule:
     """Steers an ultralytics trainer by the wall time used so far. Owns `clock.json` beside the weights."""
 
-    def __init__(self, run: Path, minutes: float, used_s: float) -> None:
+    def __init__(self, run: Path, minutes: float, used_s: float = 0.0, pictures: int = 0) -> None:
         self._file = run / "clock.json"
         self._budget_s = 60.0 * minutes
         self._used_s = used_s
         self._last = time.monotonic()
         self._last_checkpoint = self._last
         self._mosaic_closed = False
-        self._pictures = 0
+        self._pictures = pictures
 
     def start(self, trainer: Any) -> None:
         """Called once, after the trainer is set up; set-up time is not training time."""
@@ -102,6 +102,9 @@ def train(data: Path, run: Path, *, minutes: float, batch: int, threads: int, re
     checkpoint = run / "weights" / "last.pt"
     if resume and not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint} does not exist: nothing to resume, leave --resume out")
+    used = json.loads((run / "clock.json").read_text()) if resume else {}
+    if used and used["used_s"] >= 60.0 * minutes:
+        raise ValueError(f"the training in {run} is complete: leave --resume out to start anew")
     run.mkdir(parents=True, exist_ok=True)
     _keep_offline_and_quiet(run, threads)
     import torch
@@ -109,8 +112,7 @@ def train(data: Path, run: Path, *, minutes: float, batch: int, threads: int, re
 
     torch.set_num_threads(threads)
     settings.update({"sync": False})
-    used_s = json.loads((run / "clock.json").read_text())["used_s"] if resume else 0.0
-    schedule = WallClockSchedule(run, minutes, used_s)
+    schedule = WallClockSchedule(run, minutes, **used)
     model = YOLO(str(checkpoint) if resume else "yolo26n.yaml", task="detect")
     model.add_callback("on_train_start", schedule.start)
     model.add_callback("on_train_batch_start", schedule.before_batch)

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-if not any((Path(folder or ".") / "tools" / "train_detector").is_dir() for folder in sys.path):
-    # Last on the path: the source tree must not hide the package that was built with its messages.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from tools.train_detector.metrics import (
     IOU_LEVELS,
