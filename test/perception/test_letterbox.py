@@ -34,6 +34,13 @@ def test_halving_averages_blocks() -> None:
     np.testing.assert_allclose(resize(image, 1, 1), [[[100.0] * 3]])
 
 
+@pytest.mark.parametrize("block", [2, 3, 16, 20])
+def test_blocks_of_any_size_are_averaged_without_overflow(block: int) -> None:
+    image = np.random.default_rng(block).integers(200, 256, (4 * block, 5 * block, 3), dtype=np.uint8)
+    expected = image.reshape(4, block, 5, block, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize(image, 4, 5), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("height", "width"), [(70, 90), (300, 400), (33, 41)])
 def test_a_ramp_stays_the_same_ramp_at_another_size(height: int, width: int) -> None:
     ramp = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 150, axis=0).repeat(3, axis=2)
