@@ -89,6 +89,15 @@ class Entry:
             raise self.error(f"{what} must be a number above 0, not {value!r}")
         return float(value)
 
+    def check_keys(self, what: str) -> None:
+        """Raises DocumentError when a mapping anywhere in here has a key twice."""
+        if isinstance(self.node, yaml.MappingNode):
+            for name, entry in self.mapping(what).items():
+                entry.check_keys(f"'{name}'")
+        elif isinstance(self.node, yaml.SequenceNode):
+            for item in self.node.value:
+                Entry(item, self.source).check_keys(what)
+
     def value(self) -> Any:
         """The plain Python value (str, int, float, bool, None, list, dict)."""
         loader = yaml.SafeLoader("")
