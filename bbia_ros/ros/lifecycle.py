@@ -6,12 +6,12 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Generic, TypeVar
 
 from builtin_interfaces.msg import Time
-from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.action import ActionClient, CancelResponse, GoalResponse
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -21,6 +21,7 @@ from rclpy.task import Future
 from bbia_ros.residency import Lease, ModelSpec
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError
 from bbia_ros.ros.context import ProcessContext
+from bbia_ros.ros.coroutines import DrivenActionServer, NodeFuture, answer_later, drive
 from bbia_ros.ros.endpoints import NodePublisher, bounded_overrides
 from bbia_ros.ros.figures import Figures
 from bbia_ros.ros.lane import Lane
@@ -122,7 +123,10 @@ class BbiaNode(LifecycleNode, Generic[P]):
         return timer
 
     def make_service(self, kind: type[Any], name: str, callback: Callable[[Any, Any], Any]) -> None:
-        """A service; what the callback raises is logged and, where the response has them, answered as ok/success and message."""
+        """A service whose callback returns the response, or `self.future()` whose result will be the response.
+
+        What the callback raises is logged and, where the response has them, answered as ok/success and message.
+        """
 
         def answer(request: Any, response: Any) -> Any:
             try:
@@ -132,6 +136,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
                 return _refuse(response, f"{name} failed: {error}")
 
         service = self.create_service(kind, name, answer)
+        answer_later(service)
         self._made[self._scope].append(lambda: self.destroy_service(service))
 
     def make_client(self, kind: type[Any], name: str) -> Any:
@@ -194,9 +199,9 @@ class BbiaNode(LifecycleNode, Generic[P]):
                 cancel(handle)
             return CancelResponse.ACCEPT
 
-        server = ActionServer(
-            self, kind, name, execute_callback=run, cancel_callback=on_cancel, goal_callback=lambda _: GoalResponse.ACCEPT,
-            result_timeout=60,
+        server = DrivenActionServer(
+            self, kind, name, later=self._later, execute_callback=run, cancel_callback=on_cancel,
+            goal_callback=lambda _: GoalResponse.ACCEPT, result_timeout=60,
         )  # fmt: skip
         self._made[self._scope].append(server.destroy)
 
@@ -241,7 +246,23 @@ class BbiaNode(LifecycleNode, Generic[P]):
 
     def future(self) -> Future:
         """A future that coroutines of this node may await; complete it with `complete` from any thread."""
-        return Future(executor=self.executor)
+        return NodeFuture(executor=self.executor)
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Runs a coroutine, which awaits `self.future()`, in the executor's thread. What it raises is a fault."""
+
+        def finished(result: Any, error: BaseException | None) -> None:
+            if isinstance(error, Exception):
+                self._log_failure("coroutine", error)
+
+        self.post(lambda: drive(coroutine, self._later, finished))
+
+    def _later(self, delay_s: float, function: Callable[[], None]) -> None:
+        def fire() -> None:
+            self.destroy_timer(timer)
+            function()
+
+        timer = self.create_timer(delay_s, fire, clock=self._steady)
 
     @staticmethod
     def complete(future: Future, result: Any) -> None:

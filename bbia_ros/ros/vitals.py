@@ -1,4 +1,4 @@
-"""What a node tells about itself in every lifecycle state: heartbeat, residency, diagnostics, unload_model."""
+"""What a node tells about itself in every lifecycle state: heartbeat, residency, diagnostics; model commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ LEVELS = {State.PRIMARY_STATE_ACTIVE: "active", State.PRIMARY_STATE_INACTIVE: "i
 class Vitals:
     """Publishes a node's signs of life from one 5 Hz timer.
 
-    Owns: the topics <node>/heartbeat, <node>/residency, /diagnostics and the service <node>/unload_model.
+    Owns: the topics <node>/heartbeat, <node>/residency, /diagnostics and the services <node>/unload_model and
+    <node>/reset_model.
     Does not own: faults and figures, which it reads from the node.
     """
 
@@ -42,7 +43,10 @@ class Vitals:
         self._heartbeat = NodePublisher(make(Heartbeat, f"{name}/heartbeat", qos.heartbeat()), node, always=True)
         self._residency = NodePublisher(make(Residency, f"{name}/residency", qos.STATE), node, always=True)
         self._diagnostics = NodePublisher(make(DiagnosticArray, "/diagnostics", qos.EVENT), node, always=True)
-        self._service = node.create_service(ModelCommand, f"{name}/unload_model", self._unload)
+        self._services = [
+            node.create_service(ModelCommand, f"{name}/unload_model", self._unload),
+            node.create_service(ModelCommand, f"{name}/reset_model", self._reset),
+        ]
         self._timer = node.create_timer(HEARTBEAT_S, self._beat, clock=node._steady)
         self._stop_watching = node.process.watch_models(self.changed)
 
@@ -60,7 +64,8 @@ class Vitals:
         """Stops everything."""
         self._stop_watching()
         self._node.destroy_timer(self._timer)
-        self._node.destroy_service(self._service)
+        for service in self._services:
+            self._node.destroy_service(service)
         for publisher in (self._heartbeat, self._residency, self._diagnostics):
             publisher.close(self._node)
 
@@ -137,16 +142,30 @@ class Vitals:
         self._diagnostics.publish(message)
 
     def _unload(self, request: ModelCommand.Request, response: ModelCommand.Response) -> ModelCommand.Response:
-        if request.name not in self._known_models:
-            names = ", ".join(sorted(self._known_models)) or "none yet"
-            response.message = f"{self._node.get_name()} holds no model '{request.name}'; its models: {names}"
-            return response
-        try:
-            record = self._node.process.pool.unload(request.name)
-        except ResidencyError as error:
-            response.message = str(error)
-            return response
-        response.ok = True
-        response.message = str(record) if record else f"'{request.name}' was not loaded"
-        response.released_bytes = int(getattr(record, "released_bytes", 0) or 0)
+        if self._holds(request, response):
+            try:
+                record = self._node.process.pool.unload(request.name)
+            except ResidencyError as error:
+                response.message = str(error)
+            else:
+                response.ok = True
+                response.message = str(record) if record else f"'{request.name}' was not loaded"
+                response.released_bytes = int(getattr(record, "released_bytes", 0) or 0)
         return response
+
+    def _reset(self, request: ModelCommand.Request, response: ModelCommand.Response) -> ModelCommand.Response:
+        if self._holds(request, response):
+            try:
+                self._node.process.pool.reset(request.name)
+            except ResidencyError as error:
+                response.message = str(error)
+            else:
+                response.ok, response.message = True, f"'{request.name}' may load again"
+        return response
+
+    def _holds(self, request: ModelCommand.Request, response: ModelCommand.Response) -> bool:
+        if request.name in self._known_models:
+            return True
+        names = ", ".join(sorted(self._known_models)) or "none yet"
+        response.message = f"{self._node.get_name()} holds no model '{request.name}'; its models: {names}"
+        return False

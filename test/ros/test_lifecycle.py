@@ -43,6 +43,7 @@ class EchoNode(BbiaNode[EchoParameters]):
         if self.params.fail == "configure":
             raise ConfigurationError("the cable is missing")
         self.make_service(Trigger, "boom", self._boom)
+        self.make_service(Trigger, "wait", self._wait)
         self.make_action(Chat, "slow", self._slow, cancel=lambda handle: self.complete(self.waiting, "cancelled"))
 
     def activate(self) -> None:
@@ -57,6 +58,17 @@ class EchoNode(BbiaNode[EchoParameters]):
 
     def _boom(self, request: Any, response: Any) -> Any:
         raise RuntimeError("bang")
+
+    def _wait(self, request: Any, response: Any) -> Any:
+        """Answers when the coroutine has seen the future done."""
+        self.waiting, answer = self.future(), self.future()
+
+        async def work() -> None:
+            response.success, response.message = True, await self.waiting
+            self.complete(answer, response)
+
+        self.run_coroutine(work())
+        return answer
 
     async def _slow(self, handle: Any) -> Chat.Result:
         self.waiting = self.future()
@@ -169,6 +181,21 @@ def test_a_service_that_fails_answers_and_reports() -> None:
         assert any("bang" in fault for fault in run.node.faults())
 
 
+def test_a_service_may_answer_later_and_serve_others_meanwhile() -> None:
+    with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
+        assert run.configure()
+        client = run.probe.create_client(Trigger, "wait")
+        assert client.wait_for_service(10)
+        future, done = client.call_async(Trigger.Request()), threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        wait_until(lambda: hasattr(run.node, "waiting"), 5, "the request")
+        assert "bang" in run.call(Trigger, "boom", Trigger.Request()).message
+        assert not future.done()
+        run.node.complete(run.node.waiting, "late")
+        assert done.wait(10)
+        assert future.result().message == "late"
+
+
 def send(client: ActionClient) -> Any:
     done = threading.Event()
     future = client.send_goal_async(Chat.Goal(text="x"))
@@ -214,10 +241,12 @@ def test_unbounded_qos_overrides_are_refused() -> None:
         assert run.node.get_parameter(name).value == 20
 
 
-def test_unload_model_of_a_stranger_is_refused_with_the_names() -> None:
+def test_commands_about_a_strange_model_are_refused_with_the_names() -> None:
     with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
         assert run.configure()
         assert run.activate()
         answer = run.call(ModelCommand, "echo/unload_model", ModelCommand.Request(name="nope"))
         assert not answer.ok
         assert "echo:m" in answer.message
+        assert not run.call(ModelCommand, "echo/reset_model", ModelCommand.Request(name="nope")).ok
+        assert run.call(ModelCommand, "echo/reset_model", ModelCommand.Request(name="echo:m")).ok
