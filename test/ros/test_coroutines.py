@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bbia_ros.ros.coroutines import NodeFuture, drive
 from rclpy.task import Future
+
+from bbia_ros.ros.coroutines import NodeFuture, drive
 
 
 class Resumptions:
