@@ -1,0 +1,486 @@
+"""The parent's end of one worker process: calls in order, timeouts, cancels, death, the end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from bbia_ros.residency import accounting, wire
+from bbia_ros.residency.call import Call
+from bbia_ros.residency.errors import (
+    CallTimeout,
+    EngineError,
+    NotPicklable,
+    ProcessGone,
+    ResidencyError,
+    WorkerDied,
+)
+from bbia_ros.residency.spawner import SPAWNER, Spawned
+from bbia_ros.residency.worker import CANCEL
+
+CANCEL_GRACE_S = 0.3
+"""A cancelled call that has not ended by then ends with its worker."""
+_TERM_GRACE_S = 0.1
+_LONGEST_POLL_MS = 3_600_000
+
+
+class WorkerProcess:
+    """Handle of one worker process; thread-safe.
+
+    Owns the process, its sockets and its pidfd. The thread that makes a call sends the request and reads the
+    answer itself; calls take turns, first come first served. Does not know about leases, states or budgets.
+    """
+
+    isolated = True
+
+    def __init__(self, spawned: Spawned) -> None:
+        self._popen = spawned.process
+        self.pid = spawned.process.pid
+        self._connection = wire.Connection(spawned.calls)
+        self._control = spawned.control
+        self._control.setblocking(False)
+        self._pidfd = os.pidfd_open(self.pid)
+        self._interrupt = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._connection.fileno(), select.POLLIN)
+        self._poll.register(self._interrupt, select.POLLIN)
+        self.lock = threading.Lock()
+        self._turns: deque[threading.Event] = deque()
+        self._taken = False
+        self._id = 0
+        self._death: WorkerDied | None = None
+        self._stream: ProcessStream | None = None
+        self._ending = False
+        self._held = 0
+        self.blameless = False
+        self._close_wanted = False
+        self.closed = False
+
+    @classmethod
+    def start(cls, nice: int = 19, threads: int = 0) -> WorkerProcess:
+        """Spawn a worker; raises OSError."""
+        return cls(SPAWNER.spawn(nice, threads))
+
+    @property
+    def death_fd(self) -> int:
+        """A descriptor that becomes readable when the process has ended (a pidfd)."""
+        return self._pidfd
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process was found dead or was ended."""
+        return self._death is not None
+
+    def load(
+        self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float
+    ) -> tuple[int, int]:
+        """Build an engine in the worker.
+
+        Returns:
+            Private bytes that it added, and the most it took while loading.
+
+        Raises:
+            EngineError: Its constructor raised.
+            CallTimeout: It took too long and the worker was killed.
+            WorkerDied: The worker died of it.
+        """
+        held, peak = self._request(wire.LOAD, call, (model, engine, dict(arguments)), timeout_s)
+        return int(held), int(peak)
+
+    def unload(self, model: str, timeout_s: float = 30.0) -> tuple[int, int]:
+        """Drop one of several engines; returns the worker's private bytes before and after."""
+        before, after = self._request(wire.UNLOAD, Call(f"{model}.unload"), (model,), timeout_s)
+        return int(before), int(after)
+
+    def call(
+        self, call: Call, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float
+    ) -> Any:
+        """Run a method of an engine and return its result.
+
+        Raises:
+            EngineError: The method raised; the worker lives on.
+            CallTimeout: Not done in time; if it had begun, the worker was given 0.3 s and then killed.
+            WorkerDied: The process ended.
+            NotPicklable: Arguments that cannot be sent.
+        """
+        return self._request(wire.CALL, call, (model, method, args, kwargs), timeout_s)
+
+    def stream(
+        self, call: Call, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float
+    ) -> ProcessStream:
+        """Start a generator method; the worker belongs to the stream until it is closed."""
+        segments = self._pack(call, (model, method, args, kwargs))
+        self._take_turn(call, time.monotonic() + timeout_s, timeout_s)
+        try:
+            id_ = self._send(wire.STREAM, call, segments)
+        except BaseException:
+            self.give_turn()
+            raise
+        self._stream = ProcessStream(self, call, id_)
+        return self._stream
+
+    def begin_end(self) -> None:
+        """Ask the worker to close its engines and exit, cancelling what runs. Does not block."""
+        with self.lock:
+            if self._ending or self.closed:
+                return
+            self._ending = True
+        self._held = _private(self.pid)
+        self._send_cancel(self._id)
+        # The worker finds the end of the stream when its current call is done. What it still answers can be read.
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def finish_end(self, deadline: float) -> tuple[int, int]:
+        """Wait for the exit until `deadline` (monotonic), then terminate, then kill; reap and close everything.
+
+        Returns:
+            Private bytes just before `begin_end`, and how many of them are back.
+        """
+        if not self._await_exit(deadline):
+            self._signal(signal.SIGTERM)
+            if not self._await_exit(time.monotonic() + _TERM_GRACE_S):
+                self._signal(signal.SIGKILL)
+        self._reap(WorkerDied(f"the worker (pid {self.pid}) was ended"))
+        self._close()
+        return self._held, self._held - _private(self.pid)
+
+    def kill(self, reason: str, blame: bool = True) -> None:
+        """SIGKILL the worker; every call on it ends with WorkerDied at once.
+
+        Args:
+            reason: One sentence for those calls.
+            blame: Whether the model is at fault (counts as a failure).
+        """
+        with self.lock:
+            if self._death is None:
+                self._death = WorkerDied(reason)
+                self.blameless = not blame
+        self._signal(signal.SIGKILL)
+        self._reap()
+
+    def bury(self) -> WorkerDied:
+        """Reap a worker that died by itself, release its descriptors and tell why it died."""
+        error = self._reap()
+        self._close()
+        return error
+
+    # --- one request -------------------------------------------------------------------------------------
+
+    def _pack(self, call: Call, body: tuple[Any, ...]) -> list[Any]:
+        try:
+            return wire.pack(body)
+        except NotPicklable as error:
+            raise NotPicklable(f"an argument of {call.label} {error}") from error.__cause__
+
+    def _request(self, kind: int, call: Call, body: tuple[Any, ...], timeout_s: float) -> Any:
+        segments = self._pack(call, body)
+        deadline = time.monotonic() + timeout_s
+        self._take_turn(call, deadline, timeout_s)
+        try:
+            id_ = self._send(kind, call, segments)
+            message = self.next_message(call, id_, deadline, timeout_s)
+            return self.unpack(call, message)
+        finally:
+            self.give_turn()
+
+    def _send(self, kind: int, call: Call, segments: list[Any]) -> int:
+        self._id = id_ = (self._id + 1) & 0xFFFFFFFF or 1
+        call.check()
+        try:
+            self._connection.send_packed(kind, id_, segments)
+        except OSError:
+            raise self._died(call) from None
+        return id_
+
+    def next_message(self, call: Call, id_: int, deadline: float, timeout_s: float) -> wire.Message:
+        """Wait for the next message of this request; for the thread whose turn it is.
+
+        A cancel or an overrun timeout gives the worker 0.3 s to end the request by itself. After that it is
+        killed. Either way the request is over when this raises.
+        """
+        call.waker = self._wake
+        overdue: ResidencyError | None = None
+        try:
+            while True:
+                if overdue is None:
+                    overdue = call.cancelled
+                    if overdue is None and time.monotonic() >= deadline:
+                        overdue = CallTimeout(f"{call.label} took longer than {timeout_s:g} s")
+                    if overdue is not None:
+                        deadline = time.monotonic() + CANCEL_GRACE_S
+                        self._send_cancel(id_)
+                if not self._connection.buffered and not self._readable(deadline):
+                    if overdue is not None and time.monotonic() >= deadline:
+                        timed_out = isinstance(overdue, CallTimeout)
+                        why = str(overdue) if timed_out else f"{call.label} did not end when cancelled"
+                        self.kill(f"the worker (pid {self.pid}) was killed: {why}", blame=timed_out)
+                        raise overdue
+                    continue
+                try:
+                    message = self._connection.receive()
+                except OSError:
+                    message = None
+                if message is None:
+                    if overdue is not None:
+                        self._died(call)
+                        raise overdue
+                    raise self._died(call)
+                if message.id != id_:
+                    continue
+                if overdue is None:
+                    return message
+                if message.kind != wire.ITEM:
+                    raise overdue
+        except wire.WireError as error:
+            self.kill(str(error))
+            raise
+        finally:
+            call.waker = None
+
+    def unpack(self, call: Call, message: wire.Message) -> Any:
+        """Rebuild what a message carries, or raise the engine's error."""
+        try:
+            body = message.body()
+        except Exception as error:  # the classes of the result run their own code, or are missing here
+            kind = type(error).__name__
+            raise EngineError(f"the result of {call.label} cannot be rebuilt here: {error}", kind) from error
+        if message.kind == wire.ERROR:
+            kind, text, trace = body
+            raise EngineError(text or kind, kind, trace)
+        return body
+
+    def _readable(self, deadline: float) -> bool:
+        """Wait for bytes, an interrupt or the deadline; tells of bytes (and of the end of the stream) only."""
+        readable = False
+        for fd, _ in self._poll.poll(min(max(0.0, deadline - time.monotonic()) * 1000 + 1, _LONGEST_POLL_MS)):
+            if fd == self._interrupt:
+                try:
+                    os.eventfd_read(self._interrupt)
+                except BlockingIOError:
+                    pass
+            else:
+                readable = True
+        return readable
+
+    def _wake(self) -> None:
+        with self.lock:
+            if not self.closed:
+                os.eventfd_write(self._interrupt, 1)
+
+    def _send_cancel(self, id_: int) -> None:
+        with self.lock:
+            if self.closed:
+                return
+            try:
+                self._control.send(CANCEL.pack(id_))
+            except OSError:
+                # Dead, or not reading for long: the kill that follows settles it.
+                pass
+
+    # --- turns -------------------------------------------------------------------------------------------
+
+    def _take_turn(self, call: Call, deadline: float, timeout_s: float) -> None:
+        with self.lock:
+            if self._death is not None:
+                raise WorkerDied(str(self._death))
+            if not self._taken:
+                self._taken = True
+                return
+            turn = threading.Event()
+            self._turns.append(turn)
+        granted = False
+        try:
+            granted = call.wait(turn, max(0.0, deadline - time.monotonic()))
+            if self._death is not None:
+                raise WorkerDied(str(self._death))
+            if not granted:
+                raise CallTimeout(f"{call.label} did not get its turn within {timeout_s:g} s")
+        except BaseException:
+            with self.lock:
+                try:
+                    self._turns.remove(turn)
+                    mine = False
+                except ValueError:
+                    # Granted in the same moment: pass it on.
+                    mine = True
+            if mine:
+                self.give_turn()
+            raise
+
+    def give_turn(self) -> None:
+        """Let the next call have the worker; for the thread whose turn it is."""
+        with self.lock:
+            self._stream = None
+            if self._turns:
+                self._turns.popleft().set()
+            else:
+                self._taken = False
+                self._close_if_unused()
+
+    # --- death -------------------------------------------------------------------------------------------
+
+    def gone(self, call: Call) -> WorkerDied:
+        """The error of a call that found the worker dead."""
+        return WorkerDied(f"{call.label}: {self._death or 'the worker has ended'}")
+
+    def _died(self, call: Call) -> WorkerDied:
+        return WorkerDied(f"{call.label}: {self._reap()}")
+
+    def _reap(self, error: WorkerDied | None = None) -> WorkerDied:
+        """Note the death once, wake everybody who waits for a turn, collect the exit status."""
+        if not self._await_exit(time.monotonic() + _TERM_GRACE_S):
+            # It closed its socket and lives on: nobody can talk to it any more.
+            self._signal(signal.SIGKILL)
+            self._await_exit(time.monotonic() + 5.0)
+        status = self._popen.poll()
+        with self.lock:
+            if self._death is None:
+                self._death = error or WorkerDied(f"the worker (pid {self.pid}) {_how(status)}")
+            death = self._death
+            turns = list(self._turns)
+        for turn in turns:
+            turn.set()
+        return death
+
+    def _await_exit(self, deadline: float) -> bool:
+        with self.lock:
+            if self.closed:
+                return True
+            # Ours alone: another thread may close the handle while we wait.
+            pidfd = os.dup(self._pidfd)
+        try:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        finally:
+            os.close(pidfd)
+
+    def _signal(self, number: int) -> None:
+        with self.lock:
+            if self.closed:
+                return
+            try:
+                signal.pidfd_send_signal(self._pidfd, number)
+            except ProcessLookupError:
+                # Ended and reaped already.
+                pass
+
+    def _close(self) -> None:
+        """Close the descriptors as soon as no thread uses them any more."""
+        self._connection.shutdown()
+        with self.lock:
+            self._close_wanted = True
+            self._close_if_unused()
+
+    def close_if_wanted(self) -> None:
+        """Close what waited for a reader to leave."""
+        with self.lock:
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self.closed or not self._close_wanted or (self._taken and (self._stream is None or self._stream.reading)):
+            return
+        self.closed = True
+        self._connection.close()
+        self._control.close()
+        os.close(self._interrupt)
+        os.close(self._pidfd)
+
+
+class ProcessStream:
+    """The items of one generator call, read by one thread at a time. Owns the worker's turn until it has ended.
+
+    Attributes:
+        reading: Whether a thread waits for an item now; guarded by the process's lock.
+    """
+
+    def __init__(self, process: WorkerProcess, call: Call, id_: int) -> None:
+        self._process = process
+        self._call = call
+        self._id = id_
+        self._open = True
+        self.reading = False
+        self._await_reader()
+
+    def read(self, timeout_s: float) -> Any:
+        """Wait for the next item.
+
+        Raises:
+            StopIteration: No more items; the turn was given back, as after any error but EngineError.
+        """
+        if not self._claim():
+            self._call.check()
+            raise self._process.gone(self._call) if self._open else StopIteration
+        ended = True
+        try:
+            message = self._process.next_message(self._call, self._id, time.monotonic() + timeout_s, timeout_s)
+            if message.kind == wire.DONE:
+                raise StopIteration
+            ended = message.kind != wire.ITEM
+            return self._process.unpack(self._call, message)
+        finally:
+            self._release(ended)
+
+    def _claim(self) -> bool:
+        with self._process.lock:
+            if self.reading and self._call.cancelled is None:
+                raise RuntimeError(f"the stream of {self._call.label} is read by two threads at a time")
+            if not self._open or self.reading or self._process.closed:
+                return False
+            self.reading = True
+            return True
+
+    def _release(self, ended: bool) -> None:
+        if ended:
+            self._open = False
+            self._process.give_turn()
+            if self._call.on_end is not None:
+                self._call.on_end()
+            return
+        self.reading = False
+        self._process.close_if_wanted()
+        self._await_reader()
+
+    def _await_reader(self) -> None:
+        """Between two reads nobody would notice a cancel: then a thread of its own sees the worker stop."""
+        self._call.waker = self._drain
+        if self._call.cancelled is not None:
+            self._drain()
+
+    def _drain(self) -> None:
+        if self._claim():
+            threading.Thread(target=self._read_to_the_end, name="bbia-drain", daemon=True).start()
+
+    def _read_to_the_end(self) -> None:
+        try:
+            # The cancel makes next_message skip all items and end, or kill the worker.
+            self._process.next_message(self._call, self._id, time.monotonic(), 0.0)
+        except ResidencyError:
+            pass
+        finally:
+            self._release(True)
+
+
+def _private(pid: int) -> int:
+    try:
+        return accounting.uss_bytes(pid)
+    except ProcessGone:
+        return 0
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "closed its connection"
+    if status < 0:
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+    return f"exited with status {status}"

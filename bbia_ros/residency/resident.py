@@ -1,0 +1,148 @@
+"""What the pool keeps per model and per worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bbia_ros.residency.call import Call
+from bbia_ros.residency.spec import ModelSpec, ModelState, ReleaseRecord
+
+if TYPE_CHECKING:
+    from bbia_ros.residency.lease import Lease
+
+
+class ItemStream(Protocol):
+    """Items of a generator call, as `Worker.stream` gives them."""
+
+    def read(self, timeout_s: float) -> Any:
+        """Next item; raises StopIteration at the end."""
+
+
+class Worker(Protocol):
+    """Where engines live: `process.WorkerProcess`, `inline.InlineWorker`, or a fake in tests."""
+
+    pid: int
+    blameless: bool
+    """When dead: it was killed for a cancel, which is no failure of the model."""
+
+    @property
+    def death_fd(self) -> int:
+        """Readable when the worker has ended; -1 if it cannot end by itself."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether it is known to have ended."""
+
+    def load(
+        self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float
+    ) -> tuple[int, int]:
+        """Build an engine; private bytes added, and most taken meanwhile."""
+
+    def unload(self, model: str, timeout_s: float = ...) -> tuple[int, int]:
+        """Drop one of several engines; private bytes of the worker before and after."""
+
+    def call(
+        self, call: Call, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float
+    ) -> Any:
+        """Run a method."""
+
+    def stream(
+        self, call: Call, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float
+    ) -> ItemStream:
+        """Start a generator method."""
+
+    def begin_end(self) -> None:
+        """Ask it to end, without waiting."""
+
+    def finish_end(self, deadline: float) -> tuple[int, int]:
+        """See that it ends, by force after the deadline; private bytes held before, and come back."""
+
+    def kill(self, reason: str, blame: bool = ...) -> None:
+        """End it at once."""
+
+    def bury(self) -> Exception:
+        """After a death: reap, let go of descriptors, and tell why it died."""
+
+
+class Host:
+    """A worker and the models in it. `lock` is held while the worker starts, so that models sharing it wait."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.lock = threading.Lock()
+        self.worker: Worker | None = None
+        self.models: set[str] = set()
+        self.lost = False
+
+
+class Load:
+    """One load in progress, shared by all callers that wait for it."""
+
+    def __init__(self, name: str) -> None:
+        self.future: Future[None] = Future()
+        self.call = Call(f"{name}.load")
+        self.aborted = threading.Event()
+        self.done: Future[None] = Future()
+        """Completed when nothing of this load goes on any more, whether it was of use or not."""
+        self.worker: Worker | None = None
+        """The worker to kill if the load is not wanted any more; None while there is none, or it is shared."""
+
+
+class Resident:
+    """One model: its settings, where it is, its history. Guarded by the pool's lock."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.leases: set[Lease] = set()
+        self.host: Host | None = None
+        self.load: Load | None = None
+        self.gone: Future[None] | None = None
+        """Completed when the unload that goes on now is done; None if there is none."""
+        self.users = 0
+        self.reserved = 0
+        self.failures = 0
+        self.failed = False
+        self.retry_at = 0.0
+        self.loads = 0
+        self.evictions = 0
+        self.last_used: float | None = None
+        self.idle_since = 0.0
+        self.last_error = ""
+        self.load_s = 0.0
+        self.last_release: ReleaseRecord | None = None
+
+    @property
+    def ready(self) -> Host | None:
+        """The worker to call, if the model is loaded and stays."""
+        return self.host if self.gone is None else None
+
+    @property
+    def evictable(self) -> bool:
+        """May go to make room."""
+        return self.idle and not self.spec.pinned
+
+    @property
+    def idle(self) -> bool:
+        """Loaded, staying, and nobody uses it or waits for it."""
+        return self.host is not None and self.gone is None and self.users == 0
+
+    @property
+    def state(self) -> ModelState:
+        """See `ModelState`."""
+        if self.host is not None:
+            return ModelState.BUSY if self.users else ModelState.IDLE
+        if self.load is not None:
+            return ModelState.LOADING
+        return ModelState.FAILED if self.failed else ModelState.ABSENT
+
+    def note_failure(self, error: str, now: float, backoff_s: tuple[float, ...]) -> None:
+        """Count a failure: wait longer each time, and give up after one more than there are waits."""
+        self.last_error = error
+        self.failures += 1
+        if self.failures > len(backoff_s):
+            self.failed = True
+        else:
+            self.retry_at = now + backoff_s[self.failures - 1]
