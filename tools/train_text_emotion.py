@@ -55,9 +55,7 @@ def accuracy(classifier: LinearClassifier, embeddings: NDArray[np.float32], targ
 def cross_validate(x: NDArray[np.float32], y: NDArray[np.int64], labels: tuple[str, ...], penalty: float) -> float:
     """Mean accuracy over 5 folds."""
     fold = np.arange(len(y)) % 5
-    scores = [
-        accuracy(fit(x[fold != k], y[fold != k], labels, penalty), x[fold == k], y[fold == k]) for k in range(5)
-    ]
+    scores = [accuracy(fit(x[fold != k], y[fold != k], labels, penalty), x[fold == k], y[fold == k]) for k in range(5)]
     return float(np.mean(scores))
 
 
@@ -86,12 +84,14 @@ def main() -> int:
     head = TextHead(
         fit(x[train], emotions[train], RECOGNISED, PENALTY), fit(x[train], stimuli[train], STIMULI, PENALTY)
     )
-    for name, subset in (("train", train), ("test", ~train), ("test en", ~train & english), ("test fr", ~train & ~english)):
+    test = ~train
+    subsets = {"train": train, "test": test, "test en": test & english, "test fr": test & ~english}
+    for name, subset in subsets.items():
         right = accuracy(head.emotion, x[subset], emotions[subset])
         reaction = accuracy(head.stimulus, x[subset], stimuli[subset])
         print(f"{name:8s} {int(subset.sum()):4d} sentences  emotion {right:.3f}  stimulus {reaction:.3f}")
     for label in RECOGNISED:
-        subset = ~train & (emotions == RECOGNISED.index(label))
+        subset = test & (emotions == RECOGNISED.index(label))
         print(f"  {label:10s} {accuracy(head.emotion, x[subset], emotions[subset]):.2f} of {int(subset.sum())}")
     head.save(arguments.output / "head.npz")
     print(f"wrote {arguments.output / 'head.npz'}")

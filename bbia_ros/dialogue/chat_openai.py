@@ -34,6 +34,7 @@ class OpenAIChat:
         base_url: Up to and without "/chat/completions", for instance "http://192.168.1.20:8080/v1".
         api_key_env: Name of the environment variable that holds the key; empty or unset: no key is sent.
         timeout_s: Longest silence of the server [s].
+        **_: What concerns engines on this machine only (threads, device, context).
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class OpenAIChat:
         base_url: str = "http://127.0.0.1:8080/v1",
         api_key_env: str = "OPENAI_API_KEY",
         timeout_s: float = 20.0,
+        **_: object,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url must start with http:// or https://, not {base_url!r}.")
@@ -84,11 +86,11 @@ class OpenAIChat:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)  # noqa: S310 - checked above
+        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
         counts = {"tokens": 0.0}
         started = time.monotonic()
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:
                 for piece in self._pieces(response):
                     counts["tokens"] += 1
                     counts.setdefault("first_token_s", time.monotonic() - started)

@@ -7,10 +7,11 @@ counts for a label when it starts with one of its stems and no negation stands w
 from __future__ import annotations
 
 import re
-import unicodedata
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bbia_ros.wording import fold, word_set
 
 STEMS: dict[str, str] = {
     "happy": "happy happily glad joy delight pleas smil cheer love lovely wonderful great nice thank enjoy laugh"
@@ -27,7 +28,7 @@ STEMS: dict[str, str] = {
     " etonn incroyabl inattendu stupef choque soudain croyais ouah attendais revien",
     "fearful": "scare scary afraid fear fright terrif panic nervous worried worry anxious danger nightmare dread threat"
     " help"
-    " peur effray terrifi terreur panique inquiet angoiss anxieu danger cauchemar menac secours attention craint trembl",
+    " peur effray terrifi terreur panique inquiet angoiss anxieu danger cauchemar menac secours attention crain trembl",
     "disgusted": "disgust gross yuck eww ew revolt repuls nasty vomit stink stench smelly filthy rotten slimy mould"
     " mold foul sicken"
     " degout degueulas beurk pouah repugn ecoeur vomir pue pourri immonde moisi sale crasse infect",
@@ -46,21 +47,16 @@ STEMS: dict[str, str] = {
 }
 """One feature per entry; the stems are without accents."""
 
-NEGATIONS = frozenset("not never no don't doesn't didn't isn't aren't wasn't without ne n' pas jamais aucun sans".split())
+NEGATIONS = word_set("not never no don't doesn't didn't isn't aren't wasn't without ne n' pas jamais aucun sans")
 REACH = 3
 """Words before a stem in which a negation cancels it."""
 
 WIDTH = len(STEMS)
+_ELIDED = word_set("j l d n m t s c qu")
 _WORD = re.compile(r"[a-z']+")
 _PREFIXES = {label: tuple(stems.split()) for label, stems in STEMS.items()}
 _WHOLE_WORD_BELOW = 5
 """Stems shorter than this must match the whole word: "mad" is not "made"."""
-
-
-def fold(text: str) -> str:
-    """Lower case without accents, and with plain apostrophes."""
-    decomposed = unicodedata.normalize("NFKD", text.replace("\u2019", "'").replace("œ", "oe").lower())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 def features(text: str) -> NDArray[np.float32]:
@@ -80,6 +76,6 @@ def features(text: str) -> NDArray[np.float32]:
 def _without_elision(word: str) -> list[str]:
     """Splits "j'aime" into "j'" and "aime"; English contractions stay whole."""
     head, apostrophe, tail = word.partition("'")
-    if apostrophe and len(head) <= 2 and head in {"j", "l", "d", "n", "m", "t", "s", "c", "qu"} and tail not in {"m", "s"}:
+    if apostrophe and head in _ELIDED and tail not in {"m", "s"}:
         return [head + apostrophe, tail]
     return [word]

@@ -193,8 +193,8 @@ def _bert(graph: _Graph, shape: BertShape) -> str:
     x = graph.norm(graph.node("Add", word, positions), "embeddings.LayerNorm", shape.epsilon)
 
     mask = graph.node("Cast", "attention_mask", to=1)
-    one = graph.constant(np.float32(1.0))
-    absent = graph.node("Mul", graph.node("Sub", one, mask), graph.constant(np.float32(-1e4)))
+    one = graph.constant(np.array(1.0, np.float32))
+    absent = graph.node("Mul", graph.node("Sub", one, mask), graph.constant(np.array(-1e4, np.float32)))
     bias = graph.node("Unsqueeze", absent, graph.constant(np.array([1, 2], int64)))
     for layer in range(shape.layers):
         x = _encoder_layer(graph, shape, x, bias, f"encoder.layer.{layer}")
@@ -218,7 +218,7 @@ def _encoder_layer(graph: _Graph, shape: BertShape, x: str, bias: str, name: str
 
     query, value = heads("query", [0, 2, 1, 3]), heads("value", [0, 2, 1, 3])
     key = heads("key", [0, 2, 3, 1])
-    scale = graph.constant(np.float32(head**-0.5))
+    scale = graph.constant(np.array(head**-0.5, np.float32))
     scores = graph.node("Add", graph.node("Mul", graph.node("MatMul", query, key), scale), bias)
     mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
     joined = graph.node("Reshape", graph.node("Transpose", mixed, perm=[0, 2, 1, 3]), merge)
@@ -226,9 +226,9 @@ def _encoder_layer(graph: _Graph, shape: BertShape, x: str, bias: str, name: str
     x = graph.norm(attended, f"{name}.attention.output.LayerNorm", shape.epsilon)
 
     inner = graph.dense(x, f"{name}.intermediate.dense")
-    error = graph.node("Erf", graph.node("Div", inner, graph.constant(np.float32(2**0.5))))
-    half = graph.node("Mul", inner, graph.constant(np.float32(0.5)))
-    gelu = graph.node("Mul", half, graph.node("Add", error, graph.constant(np.float32(1.0))))
+    error = graph.node("Erf", graph.node("Div", inner, graph.constant(np.array(2**0.5, np.float32))))
+    half = graph.node("Mul", inner, graph.constant(np.array(0.5, np.float32)))
+    gelu = graph.node("Mul", half, graph.node("Add", error, graph.constant(np.array(1.0, np.float32))))
     fed = graph.node("Add", graph.dense(gelu, f"{name}.output.dense"), x)
     return graph.norm(fed, f"{name}.output.LayerNorm", shape.epsilon)
 

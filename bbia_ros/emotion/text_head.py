@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,15 +96,12 @@ class TextHead:
 
     def save(self, path: Path) -> None:
         """Writes both classifiers as one npz file."""
-        np.savez_compressed(
-            path,
-            format=np.int64(FORMAT),
-            **{
-                f"{name}_{part}": np.asarray(getattr(classifier, part))
-                for name, classifier in (("emotion", self.emotion), ("stimulus", self.stimulus))
-                for part in ("labels", "weights", "bias")
-            },
-        )
+        arrays: dict[str, Any] = {
+            f"{name}_{part}": np.asarray(getattr(classifier, part))
+            for name, classifier in (("emotion", self.emotion), ("stimulus", self.stimulus))
+            for part in ("labels", "weights", "bias")
+        }
+        np.savez_compressed(path, format=np.int64(FORMAT), **arrays)
 
     @staticmethod
     def load(path: Path) -> TextHead:
@@ -157,7 +155,8 @@ def fit(
     sample = (n / (len(labels) * present))[targets][:, None] / n
     weights, bias = np.zeros((width, len(labels))), np.zeros(len(labels))
     ahead_weights, ahead_bias = weights, bias
-    rate = 1.0 / (0.5 * float(sample.max()) * n * 5.0 + penalty)  # 1 / Lipschitz bound: squared length of a row is 4, the bias adds 1
+    # 1 / Lipschitz bound of the gradient: the squared length of a row is at most 4, the bias adds 1.
+    rate = 1.0 / (0.5 * float(sample.max()) * n * 5.0 + penalty)
     for step in range(steps):
         logits = x @ ahead_weights + ahead_bias
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))

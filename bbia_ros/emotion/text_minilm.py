@@ -1,7 +1,7 @@
 """Text emotion: int8 MiniLM sentence embeddings in onnxruntime and a small classifier on top.
 
-Runs in a worker process: about 75 MB, of them 30 onnxruntime, 15 the tokenizer and 23 the weights; 2 ms a sentence on
-one idle core. The ONNX file is built at the first load (3 s, minilm_onnx.py) and cached.
+Runs in a worker process: about 100 MB, 23 of them the weights; 2 ms a sentence on one idle core. The ONNX file is built
+at the first load (3 s, minilm_onnx.py) and cached.
 """
 
 from __future__ import annotations
@@ -68,10 +68,13 @@ class MiniLmTextEmotion:
         model: Folder of all-MiniLM-L6-v2.
         head: The classifiers (models/text_emotion/head.npz).
         threads: Threads of onnxruntime.
+        device: "cpu" or "auto"; the model is too small to gain from a GPU.
         cache: Folder of the ONNX file; empty: the user's cache folder.
     """
 
-    def __init__(self, model: str, head: str, threads: int = 1, cache: str = "") -> None:
+    def __init__(self, model: str, head: str, threads: int = 1, device: str = "cpu", cache: str = "") -> None:
+        if device == "cuda":
+            raise ValueError("The int8 text emotion model runs on the CPU only: set its device to cpu.")
         self._head = TextHead.load(Path(head))
         self._encoder = SentenceEncoder(model, threads, cache)
 

@@ -1,0 +1,77 @@
+"""Cuts a growing text into sentences, so that the first is spoken while the rest is still being written."""
+
+from __future__ import annotations
+
+import re
+
+from bbia_ros.wording import word_set
+
+_ENDS = re.compile(r"[.!?…]+[\"'»”)\]]*(?=\s)|\n+")
+_ABBREVIATIONS = word_set("mr mrs ms dr prof sr jr st vs etc e.g i.e no approx fig mt m mme mlle p.ex env c.-à-d")
+_UNSPEAKABLE = re.compile(
+    "[\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe00-\ufe0f\u200d\u20e3*_`#~|<>{}\\[\\]^]"
+)
+_LAST_WORD = re.compile(r"(\S+)\Z")
+
+
+class SentenceSplitter:
+    """Takes pieces of a text and gives its sentences as soon as each is certain to be over.
+
+    A sentence is over at . ! ? or … followed by white space (the dot of an abbreviation, an initial or a list number
+    does not count), at a line break, or when it grows past the limit.
+
+    Args:
+        longest: Characters after which a sentence is cut at the last comma or space.
+    """
+
+    def __init__(self, longest: int = 240) -> None:
+        self._longest = longest
+        self._rest = ""
+
+    def feed(self, piece: str) -> list[str]:
+        """Adds a piece of text and returns the sentences that it completes."""
+        self._rest += piece
+        found: list[str] = []
+        start = search_from = 0
+        while match := _ENDS.search(self._rest, search_from):
+            search_from = match.end()
+            if match.group().startswith(".") and _is_abbreviation(self._rest[start : match.start()]):
+                continue
+            found.append(self._rest[start : match.end()])
+            start = match.end()
+        self._rest = self._rest[start:]
+        while len(self._rest) > self._longest:
+            cut = self._cut()
+            found.append(self._rest[:cut])
+            self._rest = self._rest[cut:]
+        return [sentence for part in found if (sentence := part.strip())]
+
+    def flush(self) -> list[str]:
+        """Returns what is left as the last sentence and starts anew."""
+        last, self._rest = self._rest.strip(), ""
+        return [last] if last else []
+
+    def _cut(self) -> int:
+        window = self._rest[: self._longest]
+        for mark in (", ", "; ", ": ", " "):
+            place = window.rfind(mark)
+            if place > self._longest // 3:
+                return place + len(mark)
+        return self._longest
+
+
+def speakable(sentence: str) -> str:
+    """The sentence without emoji and markup; empty when nothing is left to say."""
+    text = " ".join(_UNSPEAKABLE.sub(" ", sentence).split())
+    return text if any(character.isalnum() for character in text) else ""
+
+
+def _is_abbreviation(before: str) -> bool:
+    """Whether the dot after this text belongs to its last word."""
+    match = _LAST_WORD.search(before)
+    if match is None:
+        return False
+    word = match.group(1).lstrip("(\"'«“")
+    only_word = match.start() == 0 or not before[: match.start()].strip()
+    is_initial = len(word) == 1 and word.isalpha() and word.isupper() and word != "I"
+    return word.lower() in _ABBREVIATIONS or is_initial or (word.isdigit() and only_word)
