@@ -31,6 +31,8 @@ EYE_CAMERA = "bbia_eye"
 VISITOR_BODY = "visitor"
 VISITOR_HALF_HEIGHT = 0.2
 """Half the portrait's height [m]; at 0.8 m its face is about 70 pixels wide in 320x240."""
+PORTRAIT_FACE_UP = 0.04
+"""How far above the portrait's middle the face's centre is [m]."""
 VISITOR_AWAY = (0.0, 0.0, -5.0)
 """Where the board waits while nobody visits [m]: far below the floor."""
 
@@ -94,6 +96,11 @@ def build(variant: Variant, options: SceneOptions) -> Any:
         _simplify_robot(spec, mujoco, assets.asset_folder(path), variant)
     _drop_unused_meshes(spec)
     return spec.compile()
+
+
+def board_centre(face: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Returns the position of the visitor's body that puts the face's centre at `face` [m in world]."""
+    return face[0], face[1], face[2] - PORTRAIT_FACE_UP
 
 
 def _set_options(spec: Any, options: SceneOptions) -> None:
