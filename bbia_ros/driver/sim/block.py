@@ -47,7 +47,8 @@ STATE = np.dtype(
         ("visitor", "f8", 3),  # face's centre in world
         ("mocap_pos", "f8", 3),
         ("mocap_quat", "f8", 4),
-        ("objects", "f8", (OBJECTS_MAX, 3)),
+        ("objects", "f8", (OBJECTS_MAX, 3)),  # centres in world
+        ("object_names", "S32", OBJECTS_MAX),  # empty where there is none
         ("nq", "i8"),
         ("qpos", "f8", QPOS_MAX),
     ]

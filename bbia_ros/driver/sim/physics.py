@@ -59,14 +59,12 @@ class PhysicsEngine:
         self._look_up()
         self._state = np.zeros(1, STATE)
         self._resume()
+        self._state["object_names"] = b""
+        self._state["object_names"][0, : len(self._object_names)] = self._object_names
         self._end = threading.Event()
         self._ended_because = ""
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
         self._thread.start()
-
-    def describe(self) -> dict[str, Any]:
-        """Returns what does not change: `objects` (names, in the order of the state's), `nq`, `timestep`."""
-        return {"objects": self._object_names, "nq": self._model.nq, "timestep": self._model.opt.timestep}
 
     def status(self) -> dict[str, Any]:
         """Returns `running` and, when not, `reason`."""
@@ -90,7 +88,7 @@ class PhysicsEngine:
         self._mocap = int(model.body(scene.VISITOR_BODY).mocapid[0])
         free = [j for j in range(model.njnt) if model.jnt_type[j] == self._mujoco.mjtJoint.mjJNT_FREE]
         bodies = [int(model.jnt_bodyid[j]) for j in free][:OBJECTS_MAX]
-        self._object_names = [model.body(body).name for body in bodies]
+        self._object_names = [model.body(body).name.encode()[:32] for body in bodies]
         self._object_geoms = np.array([int(model.body_geomadr[body]) for body in bodies], dtype=np.int64)
 
     def _resume(self) -> None:
