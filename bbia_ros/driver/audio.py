@@ -30,7 +30,8 @@ class AudioError(ValueError):
 
 def to_int16(samples: Samples) -> npt.NDArray[np.int16]:
     """Returns 16-bit PCM; louder than full scale is clipped."""
-    return np.clip(np.rint(samples * _FULL_SCALE), -32768, 32767).astype(np.int16)
+    pcm: npt.NDArray[np.int16] = np.clip(np.rint(samples * _FULL_SCALE), -32768, 32767).astype(np.int16)
+    return pcm
 
 
 def from_int16(pcm: npt.ArrayLike, channels: int = 1) -> Samples:
@@ -45,6 +46,11 @@ def level_dbfs(samples: Samples) -> float:
         return -math.inf
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     return 10.0 * math.log10(power) if power > 1e-10 else -math.inf
+
+
+def clipped_share(pcm: npt.NDArray[np.int16]) -> float:
+    """Returns which share of the samples sits at full scale, 0 .. 1."""
+    return float(np.mean((pcm >= 32767) | (pcm <= -32767))) if len(pcm) else 0.0
 
 
 class Resampler:
@@ -78,7 +84,7 @@ class Resampler:
         window = np.cos(np.clip(offset / (self.delay + 1), -1.0, 1.0) * (np.pi / 2.0)) ** 2
         weights = self._cutoff * np.sinc(self._cutoff * offset) * window
         index = np.clip(index, 0, len(self._buffer) - 1)
-        output = np.einsum("ij,ij->i", self._buffer[index], weights).astype(np.float32)
+        output: Samples = np.einsum("ij,ij->i", self._buffer[index], weights).astype(np.float32)
         self._position += self._step * count
         drop = max(0, math.floor(self._position) - self.delay - 1)
         self._buffer = self._buffer[drop:]
@@ -128,7 +134,7 @@ class WavStream:
         if file.getsampwidth() != 2:
             raise AudioError(f"{name} has {8 * file.getsampwidth()} bits per sample; 16-bit PCM is wanted")
         if not RATES[0] <= file.getframerate() <= RATES[1]:
-            raise AudioError(f"{name} has {file.getframerate()} samples per second; {RATES[0]} to {RATES[1]} are wanted")
+            raise AudioError(f"{name} has {file.getframerate()} samples per second, not {RATES[0]} to {RATES[1]}")
         if file.getnframes() == 0:
             raise AudioError(f"{name} holds no sound")
         announced = file.getnframes() * file.getnchannels() * 2
@@ -160,7 +166,7 @@ class WavStream:
 
 
 class WavRecorder:
-    """Writes 16 kHz mono to a WAV file as it comes; nothing is kept in memory.
+    """Writes 16 kHz mono to a WAV file, a second at a time; the file is complete up to there at any moment.
 
     Args:
         path: File to write; its folder is made.
@@ -181,6 +187,7 @@ class WavRecorder:
         self._file.setsampwidth(2)
         self._file.setframerate(RATE)
         self._left = int(limit_s * RATE)
+        self._waiting: list[Samples] = []
 
     def write(self, samples: Samples) -> None:
         """Appends samples, up to the limit.
@@ -191,15 +198,25 @@ class WavRecorder:
         if self._file is None or self._left <= 0:
             return
         kept = samples[: self._left]
+        self._left -= len(kept)
+        self._waiting.append(kept)
+        if sum(map(len, self._waiting)) >= RATE:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        if self._file is None or not self._waiting:
+            return
+        data = to_int16(np.concatenate(self._waiting)).tobytes()
+        self._waiting.clear()
         try:
-            self._file.writeframesraw(to_int16(kept).tobytes())
+            self._file.writeframes(data)
         except OSError as error:
             self._file = None
             raise AudioError(f"the recording {self.path} ends: {error.strerror}") from error
-        self._left -= len(kept)
 
     def close(self) -> None:
-        """Completes the file's header and closes it. More than once is fine."""
+        """Writes the rest and closes the file. More than once is fine."""
+        self._write_waiting()
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -73,9 +73,6 @@ class Frame:
 class Camera(Protocol):
     """The eye. Runs only between `start` and `stop`."""
 
-    width: int
-    height: int
-
     def start(self) -> None:
         """Begins to deliver frames, soon."""
 
@@ -108,15 +105,21 @@ class Backend(Protocol):
 
     Attributes:
         name: As in the parameter `backend`.
-        camera: None when the robot has none.
-        microphone: None when the robot has none.
-        loudspeaker: None when the robot has none.
     """
 
     name: str
-    camera: Camera | None
-    microphone: Microphone | None
-    loudspeaker: Loudspeaker | None
+
+    @property
+    def camera(self) -> Camera | None:
+        """The eye, if the robot has one."""
+
+    @property
+    def microphone(self) -> Microphone | None:
+        """The ears, if the robot has any."""
+
+    @property
+    def loudspeaker(self) -> Loudspeaker | None:
+        """The voice, if the robot has one."""
 
     def connect(self) -> None:
         """Makes the robot ready; it holds the pose that it is in.

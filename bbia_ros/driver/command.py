@@ -36,11 +36,18 @@ class Counts:
 
 
 class CommandGate:
-    """Owns the stop latch and the counts. Used from one thread."""
+    """Owns the stop latch and the counts. Used from one thread.
+
+    Attributes:
+        stopped: The latch.
+        motors: Whether the motors have torque; without it no target passes.
+        counts: What happened so far.
+    """
 
     def __init__(self, kinematics: Kinematics) -> None:
         self._kinematics = kinematics
         self.stopped = False
+        self.motors = True
         self.counts = Counts()
 
     def stop(self) -> None:
@@ -52,7 +59,7 @@ class CommandGate:
         self.stopped = False
 
     def admit(self, target: Target) -> Target | None:
-        """Returns the target that the robot may follow; None while the stop is on.
+        """Returns the target that the robot may follow; None while the stop is on or the motors are off.
 
         Raises:
             TargetRefused: a number is not finite or the head's pose is no rigid transform.
@@ -62,7 +69,7 @@ class CommandGate:
         except TargetRefused:
             self.counts.refused += 1
             raise
-        if self.stopped:
+        if self.stopped or not self.motors:
             self.counts.held_back += 1
             return None
         head, body_yaw = self._kinematics.project(target.head, target.body_yaw)

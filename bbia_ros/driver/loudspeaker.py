@@ -17,7 +17,7 @@ RATES = (16_000, 22_050, 24_000)
 PERIOD_S = 0.05
 """Time between two reports while something plays [s]."""
 PATIENCE_S = 0.5
-"""An utterance whose next chunk does not come within this time has ended, though no chunk was marked as its last [s]."""
+"""An utterance whose next chunk does not come in time has ended, though no chunk was marked as its last [s]."""
 
 
 @dataclass(frozen=True)

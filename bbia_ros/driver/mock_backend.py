@@ -1,4 +1,4 @@
-"""A stand-in without physics, for tests and for trying nodes: goes to its target at limited speed. No camera, no sound."""
+"""A stand-in without physics, camera and sound, for tests and for trying nodes: moves at limited speed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ class MockBackend:
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self._kinematics = Kinematics()
-        self._now = np.concatenate(
-            [self._kinematics.inverse(reachy_mini.SLEEP_HEAD, 0.0), reachy_mini.SLEEP_ANTENNAS]
-        )
+        self._now = np.concatenate([self._kinematics.inverse(reachy_mini.SLEEP_HEAD, 0.0), reachy_mini.SLEEP_ANTENNAS])
         self._target = self._now.copy()
         self._motors = True
         self._moved_ns = clock_ns()

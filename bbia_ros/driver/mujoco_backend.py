@@ -1,4 +1,4 @@
-"""The simulated robot: targets and states pass through shared memory to a physics worker, pictures come from a camera worker.
+"""The simulated robot: shared memory between the driver, a physics worker and a camera worker.
 
 Both workers are models of the residency pool (`simulator`, `camera`), so that they count against the budget and end
 with the node's activation. The physics worker is restarted where it stopped when it dies.
@@ -170,7 +170,7 @@ class MujocoBackend:
         self._lease: Lease | None = None
         self._loading: Future[None] | None = None
         self._loaded_at = 0.0
-        self._moving = False
+        self._restarting = ""
 
     def connect(self) -> None:
         """Lets the physics worker load in the background; the robot goes on where it was, or is asleep."""
@@ -193,7 +193,6 @@ class MujocoBackend:
         lease, self._lease, self._loading = self._lease, None, None
         if lease is not None:
             lease.release()
-        self._moving = False
 
     def send_target(self, target: Target) -> None:
         """Passes the joint angles of a feasible target on."""
@@ -220,10 +219,8 @@ class MujocoBackend:
         state = self.ground_truth()
         if state is None:
             return None
-        antennas = state["antennas"]
-        return RobotState(
-            int(state["stamp_ns"]), state["joints"].copy(), (float(antennas[0]), float(antennas[1])), state["head"].copy()
-        )
+        right, left = (float(angle) for angle in state["antennas"])
+        return RobotState(int(state["stamp_ns"]), state["joints"].copy(), (right, left), state["head"].copy())
 
     def ground_truth(self) -> Any:
         """Returns the whole state record (`block.STATE`), None before the first."""
@@ -261,8 +258,6 @@ class MujocoBackend:
         self._restarting = f"the simulator does not run ({error or 'its worker ended'}); it is started again"
         self._load()
         return self._restarting
-
-    _restarting = ""
 
     def _load(self) -> None:
         assert self._lease is not None

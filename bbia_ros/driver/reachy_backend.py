@@ -32,6 +32,8 @@ WAKE_S = 2.0
 """Time of the slow way to neutral when the motors are switched on in the sleep pose [s]."""
 NEAR_RAD = 0.35
 """Farther from neutral than this, the robot does not stream targets before it has been there slowly [rad]."""
+NEAR_M = 0.03
+"""The same for its height [m]."""
 FAILURES_MAX = 25
 """So many failed turns in a row (half a second) mean that the connection is lost."""
 
@@ -199,7 +201,8 @@ class ReachyBackend:
         """Streaming targets right after switching on in the sleep pose can stop the daemon: neutral comes first."""
         self.sdk.enable_motors()
         state = self._state
-        if state is None or angle_between(state.head[:3, 0], (1.0, 0.0, 0.0)) > NEAR_RAD or abs(state.head[2, 3]) > 0.03:
+        tilt = np.pi if state is None else angle_between(state.head[:3, 0], (1.0, 0.0, 0.0))
+        if state is None or tilt > NEAR_RAD or abs(state.head[2, 3]) > NEAR_M:
             # body_yaw=None: otherwise the SDK recentres the body
             self.sdk.goto_target(
                 head=np.array(robot.NEUTRAL_HEAD), antennas=list(robot.NEUTRAL_ANTENNAS), duration=WAKE_S, body_yaw=None
@@ -221,8 +224,8 @@ def _close(sdk: Any) -> None:
         try:
             if part is not None:
                 getattr(part, method)()
-        except Exception:  # noqa: S110 - the robot may be gone; there is nothing left to close then
-            pass
+        except Exception:
+            pass  # the robot may be gone; there is nothing left to close then
 
 
 class ReachyCamera:

@@ -60,7 +60,11 @@ def prepare(variant: Variant, options: SceneOptions) -> Path:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "bbia_ros.driver.sim.mjb", json.dumps(job)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMPILE_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise SimulatorUnavailable(f"compiling the scene took longer than {COMPILE_TIMEOUT_S:.0f} s") from error

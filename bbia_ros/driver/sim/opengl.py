@@ -46,9 +46,7 @@ class _OsMesa:
         self._context = library.OSMesaCreateContextExt(_OSMESA_RGBA, 24, 8, 0, None)
         # MuJoCo renders into a framebuffer object; the context itself needs some surface only to be current.
         self._surface = ctypes.create_string_buffer(16 * 16 * 4)
-        if not self._context or not library.OSMesaMakeCurrent(
-            self._context, self._surface, _GL_UNSIGNED_BYTE, 16, 16
-        ):
+        if not self._context or not library.OSMesaMakeCurrent(self._context, self._surface, _GL_UNSIGNED_BYTE, 16, 16):
             raise OSError("OSMesa makes no context")
 
     def close(self) -> None:
@@ -93,6 +91,16 @@ class _Egl:
 
 
 _KINDS: dict[str, type[_OsMesa] | type[_Egl]] = {"osmesa": _OsMesa, "egl": _Egl}
+
+
+def check_opengl() -> None:
+    """Makes sure that a library for OpenGL without a display is installed, without loading it.
+
+    Raises:
+        SimulatorUnavailable: with the command that installs one.
+    """
+    if not any(ctypes.util.find_library(name) for name in ("OSMesa", "EGL")):
+        raise SimulatorUnavailable(f"there is no OpenGL for rendering without a display; {INSTALL}")
 
 
 def make_context(renderer_threads: int = 1) -> Context:

@@ -107,9 +107,10 @@ class PhysicsEngine:
         joints = np.concatenate([sleep, reachy_mini.SLEEP_ANTENNAS])
         # From zero, where the chain is closed, to sleep with the motors' own strength and without colliding.
         contypes = self._model.geom_contype.copy()
-        robot = self._model.body_rootid[self._model.geom_bodyid] == self._model.body_rootid[
-            self._model.body(scene.HEAD_BODY).id
-        ]
+        robot = (
+            self._model.body_rootid[self._model.geom_bodyid]
+            == self._model.body_rootid[self._model.body(scene.HEAD_BODY).id]
+        )
         self._model.geom_contype[robot] = 0
         for step in range(SETTLE_STEPS):
             self._set_targets(joints * min(1.0, 2.0 * step / SETTLE_STEPS))

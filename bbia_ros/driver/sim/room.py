@@ -53,7 +53,7 @@ class Room:
     def read(self) -> Samples:
         """Returns the next 20 ms."""
         start = int(self._place.integers(0, len(self._noise) - TICK))
-        heard = self._noise[start : start + TICK].copy()
+        heard: Samples = self._noise[start : start + TICK].copy()
         with self._lock:
             if self._lines:
                 samples = self._lines[0].read(TICK)

@@ -133,9 +133,7 @@ def _add_visitor(spec: Any, mujoco: Any, *, with_portrait: bool) -> None:
     body = spec.worldbody.add_body(name=VISITOR_BODY, mocap=True, pos=VISITOR_AWAY)
     if not with_portrait:
         return
-    height, width = (
-        stop - start for start, stop in (assets.PORTRAIT_ROWS, assets.PORTRAIT_COLUMNS)
-    )
+    height, width = (stop - start for start, stop in (assets.PORTRAIT_ROWS, assets.PORTRAIT_COLUMNS))
     half_width = VISITOR_HALF_HEIGHT * width / height
     pixels = _portrait()
     texture = spec.add_texture(name="portrait", type=mujoco.mjtTexture.mjTEXTURE_2D)
@@ -146,12 +144,22 @@ def _add_visitor(spec: Any, mujoco: Any, *, with_portrait: bool) -> None:
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "portrait"
     # A plane's normal is its z: turned to the body's x, with the picture's up along the body's z.
     body.add_geom(
-        name="portrait", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[half_width, VISITOR_HALF_HEIGHT, 0.01],
-        quat=[0.5, 0.5, 0.5, 0.5], material="portrait", contype=0, conaffinity=0,
+        name="portrait",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[half_width, VISITOR_HALF_HEIGHT, 0.01],
+        quat=[0.5, 0.5, 0.5, 0.5],
+        material="portrait",
+        contype=0,
+        conaffinity=0,
     )
     body.add_geom(
-        name="board", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[-0.006, 0, 0],
-        size=[0.004, half_width + 0.01, VISITOR_HALF_HEIGHT + 0.01], rgba=[0.25, 0.2, 0.18, 1], contype=0, conaffinity=0,
+        name="board",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        pos=[-0.006, 0, 0],
+        size=[0.004, half_width + 0.01, VISITOR_HALF_HEIGHT + 0.01],
+        rgba=[0.25, 0.2, 0.18, 1],
+        contype=0,
+        conaffinity=0,
     )
 
 
@@ -159,7 +167,7 @@ def _image(path: Path) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise SimulatorUnavailable("Pillow is not installed, it reads the scene's pictures; pip install pillow") from error
+        raise SimulatorUnavailable("Pillow is not installed, it reads pictures; pip install pillow") from error
     return Image.open(path).convert("RGB")
 
 
