@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bbia_ros.ros.figures import HISTORY, Figures
 
 

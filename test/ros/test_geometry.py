@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from bbia_ros import geometry
 from geometry_msgs.msg import Pose
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bbia_ros import geometry
 
 ANGLE = st.floats(-3.1, 3.1)
 PITCH = st.floats(-1.5, 1.5)

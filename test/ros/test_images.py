@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bbia_ros.ros.images import ImageError, from_rgb, to_rgb
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+
+from bbia_ros.ros.images import ImageError, from_rgb, to_rgb
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 

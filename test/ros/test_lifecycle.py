@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
 from bbia_ros.action import Chat
 from bbia_ros.msg import Heartbeat, Utterance
 from bbia_ros.residency import ModelSpec
@@ -17,10 +22,6 @@ from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
 from bbia_ros.ros.parameters import param
 from bbia_ros.ros.testing import FakePool, NodeRunner, wait_until
 from bbia_ros.srv import ModelCommand
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionClient
-from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
 
 pytestmark = pytest.mark.heavy
 SPEC = ModelSpec(name="echo:m", task="echo", engine="nowhere:Echo")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from bbia_ros.residency.catalog import CATALOG, ModelNotFound, check_file, locate, resolve
 from bbia_ros.ros.models import Engine, ModelParameters, build_spec
 from bbia_ros.ros.parameters import ParameterError

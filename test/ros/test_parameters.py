@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+
 from bbia_ros.ros.parameters import Declaration, ParameterError, build, declarations, nested, param
 
 
