@@ -107,7 +107,7 @@ class Vitals:
 
     def _model_status(self, info: ModelInfo) -> ModelStatus:
         last_used = Time()
-        if info.last_used > 0:
+        if info.last_used is not None:
             age = self._node.process.monotonic() - info.last_used
             stamp = self._node.get_clock().now().nanoseconds - int(age * 1e9)
             last_used.sec, last_used.nanosec = divmod(max(0, stamp), 1_000_000_000)
