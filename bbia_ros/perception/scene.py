@@ -76,6 +76,11 @@ class ObjectScene:
         self._tracker = Tracker(max_objects, coast_s)
         self._orientation: FloatArray | None = None
 
+    def reset(self) -> None:
+        """Forget all tracks; identities go on counting."""
+        self._tracker.reset()
+        self._orientation = None
+
     def update(
         self,
         detections: Sequence[Detection],
@@ -125,6 +130,11 @@ class FaceScene:
         self._tracker = Tracker(max_faces, coast_s)
         self._orientation: FloatArray | None = None
         self.gaze_tolerance = gaze_tolerance
+
+    def reset(self) -> None:
+        """Forget all tracks; identities go on counting."""
+        self._tracker.reset()
+        self._orientation = None
 
     def update(
         self,
