@@ -4,6 +4,7 @@ import wave
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.audio import to_int16
 
 

@@ -5,6 +5,7 @@ import wave
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.audio import (
     RATE,
     AudioError,

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.backend import Target
 from bbia_ros.driver.command import CommandGate, TargetRefused
 from bbia_ros.driver.kinematics import Kinematics

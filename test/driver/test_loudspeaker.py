@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.audio import RATE, TICK, AudioError, to_int16
 from bbia_ros.driver.loudspeaker import Chunk, SpeakerQueue
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.backend import Target
 from bbia_ros.driver.mock_backend import SPEED, MockBackend
 from bbia_ros.driver.reachy_mini import NEUTRAL_ANTENNAS, NEUTRAL_HEAD, SLEEP_HEAD

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from bbia_ros.driver.audio import TICK, AudioError, level_dbfs
 from bbia_ros.driver.sim.room import LINES_MAX, NOISE_DBFS, Room
 

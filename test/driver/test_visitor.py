@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from bbia_ros.driver.sim.visitor import EYE_HEIGHT, Arc, VisitorError
 
 
