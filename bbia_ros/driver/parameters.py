@@ -42,5 +42,5 @@ class DriverParameters:
     )  # fmt: skip
     host: str = param("", "machine with the robot's daemon; empty: this one or the usual name (reachy)", read_only=True)
     media: bool = param(True, "use the robot's camera and sound (reachy)", read_only=True)
-    camera: CameraParameters = nested(CameraParameters)  # noqa: RUF009 - a field, see nested
-    audio: AudioParameters = nested(AudioParameters)  # noqa: RUF009
+    camera: CameraParameters = nested(CameraParameters)
+    audio: AudioParameters = nested(AudioParameters)
