@@ -1,0 +1,1 @@
+"""The demonstration: a scripted visit in simulation, checked, recorded, filmed and reported."""
