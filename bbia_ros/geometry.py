@@ -89,8 +89,8 @@ def quaternion_from_rotation(rotation: ArrayLike) -> Matrix:
         q = np.array([r[0, 1] + r[1, 0], squares[1], r[1, 2] + r[2, 1], r[0, 2] - r[2, 0]])
     else:
         q = np.array([r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], squares[2], r[1, 0] - r[0, 1]])
-    q = q / np.linalg.norm(q)
-    return q if q[3] >= 0 else -q
+    unit: Matrix = q / np.linalg.norm(q)
+    return unit if unit[3] >= 0 else -unit
 
 
 def direction(azimuth: float, elevation: float) -> Matrix:

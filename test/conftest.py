@@ -18,7 +18,7 @@ def _private_graph() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _private_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The ledger, measurements and logs of tests stay apart from the user's. Caches are shared: they cost minutes to make."""
+    """Ledger, measurements and logs of tests stay apart from the user's. Caches are shared: they cost minutes."""
     base = tmp_path_factory.mktemp("xdg")
     for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
         folder = base / name.lower()

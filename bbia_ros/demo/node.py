@@ -149,7 +149,8 @@ class Stage:
 
 def _message_type(kind: str) -> type[Any]:
     package, _, name = kind.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)  # type: ignore[no-any-return]
+    kind_type: type[Any] = getattr(importlib.import_module(f"{package}.msg"), name)
+    return kind_type
 
 
 def _outcome(future: Any, timeout_s: float) -> Any | None:

@@ -120,8 +120,8 @@ class Play:
         """Everything is loaded once, so that what a first load leaves behind is not counted as a leak."""
         self.set_mode("converse", "up")
         answer = self.stage.act(Chat, "dialogue/chat", Chat.Goal(text="Say hello to our guests.", speak=True), 60.0)
-        self.expect("warm-up", "the chat model answers", "no answer" if answer is None else answer.text or answer.message,
-                    answer is not None and answer.ok)  # fmt: skip
+        words = "no answer" if answer is None else answer.text or answer.message
+        self.expect("warm-up", "the chat model answers", words, answer is not None and answer.ok)
         self.set_mode("sleep", "warm-up")
         self._before = self.memory.settled(SLEEP_WORKERS, 15.0)
         self.figure("memory.sleep_before_mb", self._before.total_bytes / 1e6, "MB")
@@ -166,8 +166,9 @@ class Play:
         objects = self.stage.last("perception/objects")
         present = {d.label for d in objects.detections} if objects else set()
         named = sorted(label for label in present if label in answer.text.lower())
-        self.expect("table", "names at least two things that perception sees", f"sees {', '.join(sorted(present))}; says: {answer.text}",
-                    len(named) >= 2 and answer.source == "rule")  # fmt: skip
+        seen = f"sees {', '.join(sorted(present))}; says: {answer.text}"
+        passed = len(named) >= 2 and answer.source == "rule"
+        self.expect("table", "names at least two things that perception sees", seen, passed)
 
     def moon(self) -> None:
         """A free question: streamed, and spoken while the rest is still being written."""
@@ -217,7 +218,7 @@ class Play:
             read = self.stage.wait("emotion/user", lambda m: m.source == "text", 12.0, start)
             self.expect(f"reads {label}", f"the words read {label}", read.label if read else "nothing was read",
                         read is not None and read.label == label)  # fmt: skip
-            mood = self.stage.wait("emotion/robot", lambda m, moods=moods: m.label in moods, 5.0, start)
+            mood = self.stage.wait("emotion/robot", _feels(moods), 5.0, start)
             last = self.stage.last("emotion/robot")
             self.expect(f"feels {label}", f"the robot's mood answers ({' or '.join(sorted(moods))})",
                         mood.label if mood else last.label if last else "none", mood is not None)  # fmt: skip
@@ -352,3 +353,7 @@ def _has_loaded(*tasks: str) -> Callable[[Any], bool]:
         return ready >= set(tasks)
 
     return check
+
+
+def _feels(labels: set[str]) -> Callable[[Any], bool]:
+    return lambda emotion: emotion.label in labels

@@ -126,17 +126,16 @@ def feeling_plot(user: Stamped, robot: Stamped, run: Run) -> bytes:
         messages = [h for h in (robot if source == "robot" else user) if source in ("robot", h.message.source)]
         if not messages:
             continue
-        axes.plot([1e-9 * h.stamp_ns - start for h in messages], [h.message.valence for h in messages], color=colour, marker=marker,
-                  markersize=5, linewidth=0.8, drawstyle="steps-post" if source == "robot" else "default", label=source)  # fmt: skip
+        times = [1e-9 * h.stamp_ns - start for h in messages]
+        valences = [h.message.valence for h in messages]
+        steps = "steps-post" if source == "robot" else "default"
+        axes.plot(
+            times, valences, color=colour, marker=marker, markersize=5, linewidth=0.8, drawstyle=steps, label=source
+        )
         if source in ("text", "robot"):
-            for h in messages:
+            for at, valence, h in zip(times, valences, messages, strict=True):
                 axes.annotate(
-                    h.message.label,
-                    (1e-9 * h.stamp_ns - start, h.message.valence),
-                    fontsize=7,
-                    xytext=(2, 4),
-                    textcoords="offset points",
-                    color=colour,
+                    h.message.label, (at, valence), fontsize=7, xytext=(2, 4), textcoords="offset points", color=colour
                 )
     axes.set(xlabel="time [s]", ylabel="valence", xlim=(0, None), ylim=(-1.1, 1.2))
     axes.legend(fontsize=8, frameon=False, loc="upper left")

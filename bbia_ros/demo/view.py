@@ -25,7 +25,9 @@ class DemoView:
         console: where to show it.
     """
 
-    def __init__(self, status: Callable[[], RenderableType], mood: Callable[[], str], console: Console | None = None) -> None:
+    def __init__(
+        self, status: Callable[[], RenderableType], mood: Callable[[], str], console: Console | None = None
+    ) -> None:
         self._status, self._mood = status, mood
         self._console = console or Console()
         self._notes: deque[Text] = deque(maxlen=NOTES)
@@ -58,4 +60,6 @@ class DemoView:
 
     def _render(self) -> RenderableType:
         play: Any = Group(*self._notes)
-        return Group(self._status(), Panel(play, title="the play", subtitle=f"mood: {self._mood()}", border_style="dim"))
+        return Group(
+            self._status(), Panel(play, title="the play", subtitle=f"mood: {self._mood()}", border_style="dim")
+        )

@@ -26,8 +26,8 @@ class ProcessContext:
         name: of the process in the composition: manager, brain, control, or a node's name when it runs alone.
         pool: of models; None of them is loaded by making it.
         ros_context: rclpy's context; None is the default one.
-        ask: set by the process to a function (bytes needed, requester) -> bytes freed that asks the manager to have idle models
-            of other processes unloaded.
+        ask: set by the process to a function (bytes needed, requester) -> bytes freed, which asks the manager to have
+            idle models of other processes unloaded.
     """
 
     def __init__(

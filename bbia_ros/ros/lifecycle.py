@@ -239,7 +239,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
     # Threads, time, faults ---------------------------------------------------------------------------------------
 
     def post(self, function: Callable[[], None]) -> None:
-        """Runs a function soon in the executor's thread; callable from any thread. Dropped when nothing spins the node."""
+        """Runs a function soon in the executor's thread; callable from any thread. Dropped when nothing spins us."""
         executor = self.executor
         if executor is not None:
             executor.create_task(self._guarded("task", function))

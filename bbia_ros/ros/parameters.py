@@ -128,7 +128,7 @@ def param(
         read_only: fixed once the node is configured.
     """
     meta = _Meta(description, minimum, maximum, tuple(choices), read_only)
-    return typing.cast(T, field(default=default, metadata={"param": meta}))
+    return field(default=default, metadata={"param": meta})
 
 
 def nested(kind: type[T], **defaults: Any) -> T:
@@ -138,7 +138,7 @@ def nested(kind: type[T], **defaults: Any) -> T:
         kind: the dataclass of the group.
         defaults: defaults that differ from the ones of `kind`.
     """
-    return typing.cast(T, field(default_factory=lambda: kind(**defaults)))
+    return field(default_factory=lambda: kind(**defaults))
 
 
 def declarations(kind: type[Any], prefix: str = "", instance: Any = None) -> Iterator[Declaration]:

@@ -150,7 +150,7 @@ class Vitals:
             else:
                 response.ok = True
                 response.message = str(record) if record else f"'{request.name}' was not loaded"
-                response.released_bytes = int(getattr(record, "released_bytes", 0) or 0)
+                response.released_bytes = int(record.returned_bytes if record else 0)
         return response
 
     def _reset(self, request: ModelCommand.Request, response: ModelCommand.Response) -> ModelCommand.Response:
