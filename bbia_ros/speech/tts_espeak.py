@@ -30,6 +30,7 @@ class EspeakEngine:
     def __init__(
         self,
         model: str = "en-us",
+        device: str = "cpu",
         threads: int = 1,
         sample_rate: int = 16_000,
         length_scale: float = 1.0,
@@ -40,6 +41,7 @@ class EspeakEngine:
 
         Args:
             model: name of an espeak-ng voice, for instance "en-us", "fr-fr" or "en-us+f3" (`espeak-ng --voices`).
+            device: unused.
             threads: unused, the program has one.
             sample_rate: [Hz] of the audio handed out; 0 keeps espeak's own.
             length_scale: above 1 is slower; 1 is 165 words per minute.

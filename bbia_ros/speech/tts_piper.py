@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bbia_ros.speech.onnx_session import open_session
 from bbia_ros.speech.resample import resample, to_int16
 
 
@@ -27,6 +28,7 @@ class PiperEngine:
     def __init__(
         self,
         model: str,
+        device: str = "cpu",
         threads: int = 2,
         sample_rate: int = 16_000,
         length_scale: float = 1.0,
@@ -39,6 +41,7 @@ class PiperEngine:
 
         Args:
             model: path of the voice's .onnx; its .onnx.json lies beside it.
+            device: cpu, cuda or auto.
             threads: of onnxruntime.
             sample_rate: [Hz] of the audio handed out; 0 keeps the voice's own.
             length_scale: duration of the phonemes; above 1 is slower.
@@ -50,22 +53,15 @@ class PiperEngine:
         Raises:
             RuntimeError: the file or its description is not a Piper voice.
         """
-        import onnxruntime
         from piper.config import PiperConfig, SynthesisConfig
         from piper.voice import PiperVoice
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
         try:
             with open(f"{model}.json", encoding="utf-8") as file:
                 config = PiperConfig.from_dict(json.load(file))
-            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own that no caller knows
+        except (OSError, ValueError, KeyError) as error:
             raise RuntimeError(f"{model} cannot be loaded as a Piper voice: {error}") from error
+        session = open_session(model, device, threads, "a Piper voice")
         if not 0 <= speaker < max(1, config.num_speakers):
             raise RuntimeError(f"{model} has {config.num_speakers} speaker(s); there is no speaker {speaker}")
         self._voice: Any = PiperVoice(session=session, config=config)

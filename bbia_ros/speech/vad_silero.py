@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bbia_ros.speech.onnx_session import open_session
+
 SAMPLE_RATE = 16_000
 """[Hz] the only rate this model is used at."""
 WINDOW = 512
@@ -25,28 +27,18 @@ class SileroVad:
     Owns: the session, its state and the samples that do not fill a window yet. One stream per instance.
     """
 
-    def __init__(self, model: str, threads: int = 1) -> None:
+    def __init__(self, model: str, device: str = "cpu", threads: int = 1) -> None:
         """Loads the model.
 
         Args:
             model: path of silero_vad_v6.onnx.
+            device: cpu or cuda; auto is cpu, since windows this small gain nothing elsewhere.
             threads: of onnxruntime; more than one does not pay for windows this small.
 
         Raises:
             RuntimeError: the file is not a Silero v6 model.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
-        try:
-            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own that no caller knows
-            raise RuntimeError(f"{model} cannot be loaded as a Silero VAD model: {error}") from error
+        self._session: Any = open_session(model, "cpu" if device == "auto" else device, threads, "a Silero VAD model")
         names = {entry.name for entry in self._session.get_inputs()}
         if names != {"input", "h", "c"}:
             raise RuntimeError(f"{model} has the inputs {sorted(names)}; a Silero v6 model has c, h and input")

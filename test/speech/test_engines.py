@@ -131,6 +131,7 @@ def test_the_first_sentence_comes_before_the_rest_is_made(piper: PiperEngine) ->
 def test_a_wrong_voice_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "voice.onnx"
     broken.write_bytes(b"no model")
+    Path(f"{broken}.json").write_bytes(Path(f"{resolve('piper-joe', 'tts')}.json").read_bytes())
     with pytest.raises(RuntimeError, match="cannot be loaded as a Piper voice"):
         PiperEngine(str(broken))
     with pytest.raises(RuntimeError, match="cannot be loaded as a Silero VAD model"):
