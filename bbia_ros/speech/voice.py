@@ -121,10 +121,18 @@ class Voice:
         """Utterances that have not ended."""
         return len(self._lines)
 
-    def refusal(self, text: str, utterance_id: str = "") -> str | None:
-        """Why an utterance cannot be taken now, in one sentence; None: it can."""
+    def refusal(self, text: str, utterance_id: str = "", emptied: bool = False) -> str | None:
+        """Why an utterance cannot be taken now, in one sentence; None: it can.
+
+        Args:
+            text: to be spoken.
+            utterance_id: wanted id; empty: any.
+            emptied: what waits is going to be dropped first.
+        """
         if not sentences(text):
             return "the text holds nothing that can be spoken"
+        if emptied:
+            return None
         if len(self._lines) >= self._most_waiting:
             return f"{len(self._lines)} utterances wait already, the most that may; try again when one has ended"
         if utterance_id and any(line.utterance_id == utterance_id for line in self._lines):
