@@ -64,6 +64,7 @@ class SpokenLine:
     made_s: float = 0.0
     made: bool = False
     failure: str = ""
+    sent_last: bool = False
     reported_done: bool = False
     ended: bool = False
 
@@ -222,8 +223,13 @@ class Voice:
             line = self._current
             if line is None or line.utterance_id != utterance_id:
                 return
-            line.pacer.report(time.monotonic(), position_s)
-            line.reported_done = done and not flushed and position_s >= line.pacer.sent_s - CHUNK_S
+            now = time.monotonic()
+            line.pacer.report(now, position_s)
+            position_s = line.pacer.played_s(now)
+            if done and not flushed:
+                line.reported_done = line.sent_last and line.pacer.left_s(now) <= CHUNK_S
+                if not line.sent_last:
+                    line.pacer.ran_dry(now)  # the next sentence was late
             self._condition.notify_all()
         if done and flushed:
             self._end(line, Outcome(False, "the loudspeaker was silenced", line.made_s, position_s, interrupted=True))
@@ -262,7 +268,7 @@ class Voice:
                 last = at_end and line.made and not line.pieces
                 self._emit(SpeakerChunk(line.utterance_id, 0, rate, chunk, last=last))
                 line.pacer.send(time.monotonic(), duration)
-                line.reported_done = False
+                line.reported_done, line.sent_last = False, last
                 self._condition.notify_all()
         return True
 

@@ -50,3 +50,13 @@ def test_reports_are_believed_within_what_was_sent() -> None:
     assert pacer.played_s(0.1) == 0.5
     pacer.report(0.2, 0.05)
     assert abs(pacer.played_s(0.3) - 0.15) < 1e-9
+
+
+def test_a_loudspeaker_that_ran_dry_counts_from_zero_again() -> None:
+    pacer = Pacer()
+    pacer.send(0.0, 1.0)
+    pacer.report(1.0, 1.0)
+    pacer.ran_dry(2.0)
+    pacer.send(3.0, 0.5)
+    pacer.report(3.1, 0.1)
+    assert abs(pacer.played_s(3.1) - 1.1) < 1e-9

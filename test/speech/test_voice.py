@@ -205,6 +205,27 @@ def test_a_loudspeaker_that_was_silenced_ends_the_utterance(rooms: list[Room]) -
     assert outcome.spoken_s == 0.06
 
 
+def test_a_sentence_that_comes_late_is_still_heard_whole(rooms: list[Room]) -> None:
+    late = threading.Event()
+
+    def synthesize(text: str) -> tuple[int, Samples]:
+        assert text == "First." or late.wait(5)
+        return tone(text)
+
+    room = make(rooms, synthesize, plays=False)
+    ends = room.say("First. And the second one.")
+    room.chunks.get(timeout=5)
+    room.voice.on_playback("u1", 0.04, True, False)  # the loudspeaker gave up waiting
+    late.set()
+    while not room.chunks.get(timeout=5).last:
+        pass
+    assert ends.empty()
+    room.voice.on_playback("u1", 0.21, True, False)  # and counts from zero
+    outcome = ends.get(timeout=5)
+    assert outcome.ok
+    assert outcome.spoken_s == pytest.approx(0.25)
+
+
 def test_what_cannot_be_spoken_and_what_is_too_much_is_refused(rooms: list[Room]) -> None:
     room = make(rooms, tone, plays=False, most_waiting=2)
     assert "nothing that can be spoken" in str(room.voice.refusal(" ... "))
