@@ -42,8 +42,8 @@ ACTION_UNITS: Mapping[str, tuple[tuple[str, ...], float, float]] = {
     "jaw_drop": (("jawOpen",), 0.15, 0.60),  # AU 26
 }
 """Blendshapes of each action unit (their mean counts), the value up to which a face at rest may show it, and the value
-at which it is full. The limits are by judgement: at rest MediaPipe gives eyeSquint 0.3 and browDown 0.1, and some shapes
-never come near 1 (noseSneer, mouthFrown, eyeWide); cheekSquint stays at 0 and is not used.
+at which it is full. The limits are by judgement: at rest MediaPipe gives eyeSquint 0.3 and browDown 0.1, and some
+shapes never come near 1 (noseSneer, mouthFrown, eyeWide); cheekSquint stays at 0 and is not used.
 """
 
 
