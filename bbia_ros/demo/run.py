@@ -1,0 +1,138 @@
+"""Runs the demonstration from start to report."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bbia_ros.bringup import Options, Stack
+from bbia_ros.demo.bag import BagRecorder
+from bbia_ros.demo.film import read_track, spoken_tracks
+from bbia_ros.demo.filming import Film, make_film
+from bbia_ros.demo.memory import MemoryMeter
+from bbia_ros.demo.node import Stage
+from bbia_ros.demo.play import LINES, Play, Run
+from bbia_ros.demo.report import write_report
+from bbia_ros.demo.topics import TOPICS
+from bbia_ros.demo.view import DemoView
+from bbia_ros.residency.errors import ResidencyError
+from bbia_ros.speech.lines import synthesize_lines
+
+READY_TIMEOUT_S = 90.0
+"""For the first start, which may compile the scene [s]."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What a user chooses about the demonstration.
+
+    Attributes:
+        out: folder in which the run's folder is made.
+        profile: of the stack.
+        composition: split, single or none.
+        film: whether the film is rendered afterwards.
+        domain: ROS domain; None: a private one.
+    """
+
+    out: Path
+    profile: str = "lite"
+    composition: str = "split"
+    film: bool = True
+    domain: int | None = None
+
+
+def run_demo(options: DemoOptions, console: Console | None = None) -> tuple[Run, Path]:
+    """Plays, records, films and reports.
+
+    Returns:
+        What was found out, and the folder that holds report.html, demo.mp4, figures.json, bag/ and log/.
+
+    Raises:
+        BringupError: the stack could not be started; the text says why.
+        ResidencyError: the visitor's lines could not be made.
+    """
+    console = console or Console()
+    folder = options.out / time.strftime("demo-%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(options.domain if options.domain is not None else 1 + os.getpid() % 100)
+    console.print("preparing the visitor's lines")
+    lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
+    run, stage, meter = _play(options, folder, lines, console)
+    film = _film(folder, run, stage, lines, console) if options.film else None
+    pictures = film.pictures if film else []
+    name = film.path.name if film else ""
+    write_report(folder / "report.html", run, stage.history, meter.samples, pictures, name)
+    return run, folder
+
+
+def _play(
+    options: DemoOptions, folder: Path, lines: dict[str, Path], console: Console
+) -> tuple[Run, Stage, MemoryMeter]:
+    stack_options = Options(
+        mode="sleep",
+        driver="mujoco",
+        profile=options.profile,
+        composition=options.composition,
+        parameters={"driver": {"speaker_recording": str(folder / "speaker.wav")}},
+    )
+    stage = Stage(stack_options.namespace)
+    bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})
+    stage.record(bag)
+    meter: MemoryMeter | None = None
+    try:
+        with DemoView(lambda: stage.last("manager/status"), lambda: _mood(stage), console) as view:
+            view.note("bringing the stack up")
+            began = time.monotonic()
+            with Stack(stack_options, log_folder=folder / "log") as stack:
+                stack.wait_ready(READY_TIMEOUT_S)
+                up_s = time.monotonic() - began
+                view.note(f"every node is in its state after {up_s:.1f} s")
+                meter = MemoryMeter(stack.pids)
+                play = Play(stage, meter, lines, view.note)
+                play.figure("operations.up_s", up_s, "s")
+                try:
+                    run = play.perform()
+                finally:
+                    meter.close()
+                    view.note("bringing the stack down")
+    finally:
+        bag.close()
+        stage.close()
+    if bag.error or bag.dropped:
+        play.expect("bag", "everything is recorded", bag.error or f"{bag.dropped} messages were dropped", False)
+    run.figures["memory.peak_mb"] = (max(sample.total_bytes for sample in meter.samples) / 1e6, "MB")
+    return run, stage, meter
+
+
+def _film(folder: Path, run: Run, stage: Stage, lines: dict[str, Path], console: Console) -> Film | None:
+    sound = [read_track(lines[key], start_s) for key, (start_s, _) in run.said.items()]
+    sound += spoken_tracks(stage.history["audio/speaker"])
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("rendering the film", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        try:
+            return make_film(folder / "demo.mp4", run, stage.history, sound, show)
+        except (ResidencyError, OSError) as error:
+            console.print(f"[red]no film: {error}[/red]")
+            return None
+
+
+def _mood(stage: Stage) -> str:
+    feeling: Any = stage.last("emotion/robot")
+    return f"{feeling.label} {feeling.intensity:.1f}" if feeling else "unknown"
