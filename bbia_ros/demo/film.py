@@ -1,4 +1,4 @@
-"""The film of a run: outside view, eye view with boxes, subtitles, memory; rendered after the play from recorded states."""
+"""The film of a run: outside view, eye view with boxes, subtitles; rendered after the play from recorded states."""
 
 from __future__ import annotations
 
