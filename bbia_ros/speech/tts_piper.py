@@ -36,6 +36,7 @@ class PiperEngine:
         noise_w: float = 0.8,
         volume: float = 0.8,
         speaker: int = 0,
+        seed: int = 0,
     ) -> None:
         """Loads the voice.
 
@@ -49,6 +50,7 @@ class PiperEngine:
             noise_w: variation of the rhythm.
             volume: peak of each sentence, 1 is full scale.
             speaker: index, for voices with several speakers.
+            seed: other than 0, the same texts in the same order sound the same in every run.
 
         Raises:
             RuntimeError: the file or its description is not a Piper voice.
@@ -61,6 +63,10 @@ class PiperEngine:
                 config = PiperConfig.from_dict(json.load(file))
         except (OSError, ValueError, KeyError) as error:
             raise RuntimeError(f"{model} cannot be loaded as a Piper voice: {error}") from error
+        if seed:
+            import onnxruntime
+
+            onnxruntime.set_seed(seed)  # taken over by the sessions made from now on
         session = open_session(model, device, threads, "a Piper voice")
         if not 0 <= speaker < max(1, config.num_speakers):
             raise RuntimeError(f"{model} has {config.num_speakers} speaker(s); there is no speaker {speaker}")

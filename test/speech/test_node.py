@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bbia_ros.action import Say
-from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance
 from rclpy.action import ActionClient
 
+from bbia_ros.action import Say
+from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance
 from bbia_ros.residency.errors import LoadFailed, WorkerDied
 from bbia_ros.ros import qos
 from bbia_ros.ros.testing import FakePool, NodeRunner, wait_until

@@ -1,0 +1,186 @@
+"""Microphone to text and text to loudspeaker with the real models in their workers, on a real graph, in real time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.action import ActionClient
+
+from bbia_ros.action import Say
+from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance
+from bbia_ros.ros import qos
+from bbia_ros.ros.testing import NodeRunner, wait_until
+from bbia_ros.speech.lines import read_wav, synthesize_lines
+from bbia_ros.speech.node import SpeechNode
+from bbia_ros.speech.vocabulary import plain_words
+
+pytestmark = pytest.mark.heavy
+RATE, CHUNK = 16_000, 320
+QUESTION, ORDER = "Hello robot, what do you see on the table?", "Please look at the apple."
+
+
+class Room:
+    """A microphone that runs in real time and a loudspeaker that plays in real time, as the driver has them."""
+
+    def __init__(self, runner: NodeRunner) -> None:
+        self.runner, self.stop = runner, threading.Event()
+        self.mic = runner.publisher(AudioChunk, "audio/mic", qos.AUDIO)
+        self.reports = runner.publisher(AudioPlayback, "audio/playback", qos.EVENT)
+        runner.probe.create_subscription(AudioChunk, "audio/speaker", self._hear, qos.AUDIO)
+        self.said: deque[np.ndarray] = deque()
+        self.speaker: deque[AudioChunk] = deque()
+        self.position, self.rng = 0.0, np.random.default_rng(0)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def say(self, samples: np.ndarray) -> None:
+        for first in range(0, len(samples), CHUNK):
+            self.said.append(samples[first : first + CHUNK])
+
+    def _hear(self, message: AudioChunk) -> None:
+        if message.flush:
+            self.speaker.clear()
+            self._report(message.utterance_id, done=True, flushed=True)
+        else:
+            self.speaker.append(message)
+
+    def _report(self, name: str, done: bool = False, flushed: bool = False) -> None:
+        self.reports.publish(AudioPlayback(utterance_id=name, position_s=self.position, done=done, flushed=flushed))
+        if done:
+            self.position = 0.0
+
+    def _run(self) -> None:
+        sequence, due = 0, time.monotonic()
+        while not self.stop.is_set():
+            samples = self.rng.normal(0, 3, CHUNK)
+            if self.said:
+                said = self.said.popleft()
+                samples[: len(said)] += said
+            message = AudioChunk(sequence=sequence, sample_rate=RATE, channels=1)
+            message.samples = samples.astype(np.int16).tolist()
+            message.header.stamp = self.runner.probe.get_clock().now().to_msg()
+            self.mic.publish(message)
+            if self.speaker:
+                chunk = self.speaker.popleft()
+                self.position += len(chunk.samples) / chunk.sample_rate
+                self._report(chunk.utterance_id, done=chunk.last)
+            sequence, due = sequence + 1, due + CHUNK / RATE
+            self.stop.wait(max(0.0, due - time.monotonic()))
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join(5.0)
+
+
+class Scene:
+    """A running speech node with its real models, and the room around it."""
+
+    def __init__(self, lines: list[Path]) -> None:
+        self.question, self.order = (read_wav(path) for path in lines)
+        self.runner = NodeRunner(SpeechNode)
+        self.heard = self.runner.collect(Utterance, "speech/heard", qos.EVENT)
+        self.activity = self.runner.collect(SpeechActivity, "speech/activity", qos.STATE)
+        self.sent = self.runner.collect(AudioChunk, "audio/speaker", qos.AUDIO)
+        self.say = ActionClient(self.runner.probe, Say, "speech/say")
+        assert self.runner.configure()
+        assert self.runner.activate()
+        self.room = Room(self.runner)
+        assert self.say.wait_for_server(5.0)
+
+    def goal(self, text: str) -> Any:
+        accepted = self.say.send_goal_async(Say.Goal(text=text))
+        wait_until(accepted.done, 5.0, "the goal to be accepted")
+        return accepted.result().get_result_async()
+
+    def worker(self, task: str) -> int:
+        """Pid of the worker of a model, 0 when it has none."""
+        return next((info.pid or 0 for info in self.runner.process.models() if info.task == task), 0)
+
+    def state(self, task: str) -> str:
+        return next((str(info.state) for info in self.runner.process.models() if info.task == task), "ABSENT")
+
+    def close(self) -> None:
+        self.room.close()
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    made = Scene(synthesize_lines([QUESTION, ORDER], tmp_path_factory.mktemp("lines")))
+    yield made
+    made.close()
+
+
+def final(scene: Scene, timeout_s: float = 15.0) -> Utterance:
+    return scene.heard.wait(lambda m: m.final, timeout_s)
+
+
+def test_models_load_when_needed_and_a_line_is_understood(scene: Scene) -> None:
+    wait_until(lambda: scene.state("vad") == "IDLE", 15.0, "the voice detector at the first audio")
+    assert (scene.state("stt"), scene.state("tts")) == ("ABSENT", "ABSENT")
+    scene.room.say(scene.question)
+    heard = final(scene)
+    assert plain_words(heard.text) == plain_words(QUESTION)
+    spoken = (heard.end.sec - heard.start.sec) + (heard.end.nanosec - heard.start.nanosec) / 1e9
+    assert abs(spoken - len(scene.question) / RATE) < 0.5
+    wait_until(lambda: scene.state("tts") == "IDLE", 15.0, "the voice, loaded because someone was heard")
+
+
+def test_the_robot_speaks_and_is_cut_off_by_the_visitor(scene: Scene) -> None:
+    scene.heard.clear()
+    short = scene.goal("I see an apple.")
+    wait_until(short.done, 15.0, "the end of a short utterance")
+    assert short.result().result.ok
+    long = scene.goal("I see an apple, and a croissant, and a duck. And then there is so much more to tell.")
+    scene.activity.wait(lambda m: m.robot_speaking and not m.user_speaking)
+    scene.room.say(scene.order)
+    wait_until(long.done, 15.0, "the end of the interrupted utterance")
+    result = long.result().result
+    assert result.interrupted
+    assert result.spoken_s < result.duration_s
+    assert scene.sent.messages[-1].flush
+    assert plain_words(final(scene).text) == plain_words(ORDER)
+
+
+def test_nothing_said_is_lost_when_the_transcriber_is_killed(scene: Scene) -> None:
+    scene.heard.clear()
+    pid = scene.worker("stt")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)  # so that it is surely at work when it is killed
+    scene.room.say(scene.question)
+    wait_until(lambda: scene.state("stt") == "BUSY", 10.0, "the transcription")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: any(f.startswith("stt") for f in scene.runner.node.faults()), 5.0, "the fault")
+    assert plain_words(final(scene).text) == plain_words(QUESTION)
+    assert scene.worker("stt") != pid
+    wait_until(lambda: scene.runner.node.faults() == [], 5.0, "the end of the fault")
+
+
+def test_the_robot_finishes_its_sentence_when_its_voice_is_killed(scene: Scene) -> None:
+    pid = scene.worker("tts")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    spoken = scene.goal("I am still here.")
+    wait_until(lambda: scene.state("tts") == "BUSY", 10.0, "the synthesis")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(spoken.done, 20.0, "the utterance")
+    assert spoken.result().result.ok
+    assert scene.worker("tts") != pid
+
+
+def test_deactivation_leaves_no_worker(scene: Scene) -> None:
+    pids = [scene.worker(task) for task in ("vad", "stt", "tts")]
+    assert all(pids)
+    assert scene.runner.deactivate()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
