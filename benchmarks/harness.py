@@ -1,7 +1,7 @@
 """What every benchmark shares: the form of a figure, the table, the JSON file, percentiles.
 
-A benchmark is a module of this package with `figures(quick: bool) -> list[Figure]`. `bbia bench AREA` runs the modules of an
-area (AREAS) and writes build/bench/AREA.json; `python -m benchmarks.motion --quick` runs one alone.
+A benchmark is a module of this package with `figures(quick: bool) -> list[Figure]`. `bbia bench AREA` runs the modules
+of an area (AREAS) and writes build/bench/AREA.json; `python -m benchmarks.motion --quick` runs one alone.
 """
 
 from __future__ import annotations
