@@ -24,6 +24,9 @@ BIOCULAR_M = 0.0895
 """Distance between the outer corners of the eyes [m]: 87.8 mm for women and 91.2 mm for men on average, standard
 deviation 3.5 mm (Farkas, Anthropometry of the Head and Face, 1994). MediaPipe's canonical face has 88.9 mm."""
 
+LEAST_ACROSS = 0.3
+"""Least part of the distance between the eyes that counts as seen from the side; a profile says little about it."""
+
 DISTANCE_STD = 0.10
 """Relative standard deviation of a face's distance: 4 % for the spread of adults, and the landmarks of small or turned
 faces. Children seem too far away, a portrait larger than life too near."""
@@ -58,7 +61,8 @@ def metric_pose(
     over the height of the picture it is given, optical axis through the middle), and its depth is 15 to 20 % too large
     even there: pupils come out 75 mm apart. So only the rotation is taken from it: what carries over to the
     real camera is the orientation against the line of sight, which is turned from the virtual to the real one. The
-    position comes from the landmarks: the outer corners of the eyes are BIOCULAR_M apart.
+    position comes from the landmarks: the outer corners of the eyes are BIOCULAR_M apart along the face's x, which the
+    camera sees under an angle, shortened as the face is turned to the side.
 
     Args:
         matrix: 4x4 facial transformation matrix [cm].
@@ -77,12 +81,15 @@ def metric_pose(
         raise ValueError("the facial transformation matrix is not of a face before the camera")
     fx, fy, cx, cy = intrinsics
     corners = np.asarray(landmarks[list(OUTER_EYE_CORNERS)], dtype=np.float64)
-    u, v = corners[:, :2].mean(axis=0)
-    apart = max(1e-6, float(np.linalg.norm(corners[0] - corners[1])))
-    ray = np.array([(u - cx) / fx, (v - cy) / fy, 1.0])
+    rays = np.column_stack([(corners[:, 0] - cx) / fx, (corners[:, 1] - cy) / fy, np.ones(2)])
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    sight = rays.sum(axis=0)
+    sight /= np.linalg.norm(sight)
     pose = np.eye(4)
-    pose[:3, :3] = smallest_turn(line_of_sight, ray) @ OPENGL_TO_OPTICAL @ given[:3, :3]
-    pose[:3, 3] = ray * (math.sqrt(fx * fy) * BIOCULAR_M / apart)
+    pose[:3, :3] = smallest_turn(line_of_sight, sight) @ OPENGL_TO_OPTICAL @ given[:3, :3]
+    across = math.sqrt(max(LEAST_ACROSS**2, 1.0 - float(pose[:3, 0] @ sight) ** 2))
+    half_angle = max(1e-6, math.asin(min(1.0, float(np.linalg.norm(rays[0] - rays[1])) / 2.0)))
+    pose[:3, 3] = sight * (BIOCULAR_M * across / (2.0 * math.tan(half_angle)))
     return pose
 
 

@@ -49,7 +49,7 @@ class FaceParameters(ModelParameters):
         read_only=True,
     )  # fmt: skip
     gaze_tolerance_deg: float = param(
-        15.0, "a gaze within this angle of the camera looks at the robot [deg]", minimum=1.0, maximum=90.0
+        20.0, "a gaze within this angle of the camera looks at the robot [deg]", minimum=1.0, maximum=90.0
     )
 
 

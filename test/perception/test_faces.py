@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bbia_ros.geometry import angle_between, pose_matrix
-from bbia_ros.perception.faces import BIOCULAR_M, OUTER_EYE_CORNERS, metric_pose, smallest_turn
+from bbia_ros.perception.faces import BIOCULAR_M, OPENGL_TO_OPTICAL, OUTER_EYE_CORNERS, metric_pose, smallest_turn
 from bbia_ros.perception.faces_mediapipe import MediaPipeFaces, crop_square, search_windows
 
 INTRINSICS = (143.0, 143.0, 160.0, 120.0)
@@ -62,22 +62,19 @@ def landmarks_of_eyes(first, second):
     return points
 
 
-def test_the_position_follows_from_the_eyes_and_the_real_camera():
-    matrix = pose_matrix(z=-0.5) * 1.0
-    matrix[2, 3] = -50.0
-    apart = 143.0 * BIOCULAR_M / 0.8
-    pose = metric_pose(matrix, landmarks_of_eyes((60 - apart / 2, 120, 0), (60 + apart / 2, 120, 0)), INTRINSICS)
-    assert pose[:3, 3] == pytest.approx([0.8 * -100 / 143, 0.0, 0.8], abs=1e-6)
-
-
-def test_a_turned_face_is_not_taken_for_a_far_one():
-    matrix = np.eye(4)
-    matrix[2, 3] = -50.0
-    apart, turn = 143.0 * BIOCULAR_M / 0.8, math.radians(40.0)
-    half = np.array([apart / 2 * math.cos(turn), 0.0, apart / 2 * math.sin(turn)])
-    middle = np.array([160.0, 120.0, 0.0])
-    pose = metric_pose(matrix, landmarks_of_eyes(middle - half, middle + half), INTRINSICS)
-    assert pose[2, 3] == pytest.approx(0.8, rel=1e-5)
+@pytest.mark.parametrize("turn_deg", [0.0, 30.0, -50.0])
+@pytest.mark.parametrize("azimuth_deg", [0.0, 25.0, -45.0])
+def test_a_face_is_as_far_as_it_is_wherever_it_stands_and_however_it_is_turned(azimuth_deg, turn_deg):
+    place = 0.8 * np.array([math.sin(math.radians(azimuth_deg)), 0.0, math.cos(math.radians(azimuth_deg))])
+    turn = pose_matrix(pitch=math.radians(turn_deg))  # about the vertical: y in both of MediaPipe's frames
+    matrix = turn.copy()
+    matrix[2, 3] = -50.0  # MediaPipe: straight before its virtual camera, so turned against the line of sight
+    towards = smallest_turn(np.array([0.0, 0.0, 1.0]), place) @ OPENGL_TO_OPTICAL @ turn[:3, :3]
+    eyes = [place + side * BIOCULAR_M / 2 * towards[:, 0] for side in (-1.0, 1.0)]
+    pixels = [(160.0 + 143.0 * x / z, 120.0 + 143.0 * y / z, 0.0) for x, y, z in eyes]
+    pose = metric_pose(matrix, landmarks_of_eyes(*pixels), INTRINSICS)
+    assert pose[:3, 3] == pytest.approx(place, rel=0.01, abs=0.005)
+    assert pose[:3, :3] == pytest.approx(towards, abs=0.05)
 
 
 def test_a_face_that_looks_into_the_camera_does_so_from_anywhere_in_the_picture():
