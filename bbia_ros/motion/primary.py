@@ -69,7 +69,11 @@ class PlayMove:
 
 
 class Goto:
-    """A pose to go to in a given time and to stay at for a while."""
+    """A pose to go to in a given time.
+
+    Attributes:
+        hold_s: how long to stay there afterwards unless something else is to be done [s].
+    """
 
     lead_in_s = 0.0
 
@@ -82,7 +86,7 @@ class Goto:
         name: str = "goto",
     ) -> None:
         self.name = name
-        self._target, self._duration, self._shape, self._hold = target, duration_s, shape, hold_s
+        self._target, self._duration, self._shape, self.hold_s = target, duration_s, shape, hold_s
         self._start, self._from = 0.0, NEUTRAL
 
     def begin(self, now: float, base: Pose) -> None:
@@ -99,13 +103,9 @@ class Goto:
         """Share of the way's time."""
         return min(1.0, max(0.0, (now - self._start) / self._duration))
 
-    def arrived(self, now: float) -> bool:
-        """Whether the way is over; the hold may go on."""
-        return now - self._start >= self._duration
-
     def done(self, now: float) -> bool:
-        """Whether way and hold are over."""
-        return now - self._start >= self._duration + self._hold
+        """Whether the way is over."""
+        return now - self._start >= self._duration
 
 
 class LookAt:

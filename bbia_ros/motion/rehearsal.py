@@ -27,6 +27,7 @@ class Stage:
     Attributes:
         poses: what was sent, None at rest, one per tick.
         now: [s].
+        stuck: the robot holds its pose whatever is sent.
     """
 
     def __init__(self, start: Pose = NEUTRAL, posture: str = "awake", lag_s: float = 0.06, **settings: object) -> None:
@@ -44,7 +45,8 @@ class Stage:
         self.poses: list[Pose | None] = []
         self._way: deque[Pose] = deque([start], maxlen=max(1, int(lag_s / TICK)))
         self.composer.start(self.now, start, posture)
-        self.composer.history.add(self.now, head_matrix(start))
+        self.composer.measure(self.now, start)
+        self.stuck = False
 
     @property
     def head(self) -> np.ndarray:
@@ -57,9 +59,9 @@ class Stage:
             self.now += TICK
             pose = self.composer.tick(self.now)
             self.poses.append(pose)
-            self._way.append(pose if pose is not None else self._way[-1])
+            self._way.append(self._way[-1] if pose is None or self.stuck else pose)
             if len(self.poses) % 2 == 0:
-                self.composer.history.add(self.now, self.head)
+                self.composer.measure(self.now, self._way[0])
 
     def sent(self) -> np.ndarray:
         """All poses that were sent, one row each."""
