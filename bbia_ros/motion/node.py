@@ -109,13 +109,16 @@ class MotionNode(BbiaNode[MotionParameters]):
 
     def deactivate(self) -> None:
         """Stops the loop; the driver holds the pose."""
-        if self._composer is None or self._loop is None:
+        composer, loop = self._composer, self._loop
+        if composer is None or loop is None:
             return
-        self._composer.queue.clear("motion is deactivated")
-        self._loop.stop()
         self._composer = self._loop = None
-        sys.setswitchinterval(self._switch_interval)
-        self._states.publish(MotionState(state="rest"))
+        try:
+            loop.stop()
+        finally:
+            composer.queue.clear("motion is deactivated")
+            sys.setswitchinterval(self._switch_interval)
+            self._states.publish(MotionState(state="rest"))
 
     def parameters_changed(self, new: MotionParameters) -> None:
         """Takes effect at once."""

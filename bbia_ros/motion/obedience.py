@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from bbia_ros.motion.pose import BODY, PITCH, ROLL, YAW, Pose
+from bbia_ros.motion.pose import BODY, LEFT, PITCH, RIGHT, ROLL, YAW, Pose
 
 WINDOW_S: Final = 0.5
 """The body may be this late [s]."""
@@ -19,8 +19,10 @@ PATIENCE_S: Final = 0.4
 PROBE_ANGLE: Final = math.radians(4.0)
 PROBE_WAY: Final = 0.008
 """While it does not follow, targets stay this close to where it is, so nothing leaps when it is let go."""
+PROBE_ANTENNAS: Final = math.radians(5.0)
+"""The antennas are asked to perk up by this much: they tell that it follows again even where the head need not move."""
 RELEASED: Final = 0.4
-"""Share of the probe by which it must have moved to be free again."""
+"""Share of a probe by which it must have moved to be free again."""
 
 
 class Obedience:
@@ -62,26 +64,25 @@ class Obedience:
         return True
 
     def probe(self, wish: Pose) -> Pose:
-        """What to send while it does not follow: where it is, and a little towards the wish."""
+        """What to send while it does not follow: where it is, a little towards the wish, the antennas a little up."""
         assert self._held_at is not None
         way = wish - self._held_at
         size = max(
             float(np.abs(way[:3]).max()) / PROBE_WAY, float(np.abs(way[ROLL : BODY + 1]).max()) / PROBE_ANGLE, 1.0
         )
         pose: Pose = self._held_at + way / size
+        pose[RIGHT], pose[LEFT] = self._held_at[RIGHT] + PROBE_ANTENNAS, self._held_at[LEFT] - PROBE_ANTENNAS
         return pose
 
     def _judge_release(self, measured: Pose) -> bool:
         assert self._held_at is not None
-        moved = measured - self._held_at
-        far = max(
-            float(np.abs(moved[:3]).max()) / (RELEASED * PROBE_WAY),
-            float(np.abs(moved[ROLL : BODY + 1]).max()) / (RELEASED * PROBE_ANGLE),
-        )
-        if far > 1.0:
-            self.reset()
-            return True
-        return False
+        moved = np.abs(measured - self._held_at)
+        shift, turn = float(moved[:3].max()), float(moved[ROLL : BODY + 1].max())
+        antennas = float(moved[[RIGHT, LEFT]].min())
+        if max(shift / PROBE_WAY, turn / PROBE_ANGLE, antennas / PROBE_ANTENNAS) < RELEASED:
+            return False
+        self.reset()
+        return True
 
 
 def _apart(sent: Pose, measured: Pose) -> float:

@@ -254,3 +254,28 @@ def test_whatever_changes_position_and_velocity_do_not_jump(
 
 def test_roll_of_confused_and_curious_go_opposite_ways() -> None:
     assert posture_of("confused")[ROLL] * posture_of("curious")[ROLL] < 0
+
+
+def test_a_body_that_does_not_follow_is_left_alone_and_resumed_from_where_it_is() -> None:
+    stage = Stage()
+    ends: list[str] = []
+    stage.stuck = True
+    for _ in range(2):
+        stage.composer.queue.offer(PlayMove("bow", MOVES["bow"], 1.0, 3), ends.append)
+    stage.run(3.0)
+    assert stage.composer.doing.state == "stopped"
+    assert [("does not follow" in end) for end in ends] == [True, True]
+    stuck = [pose for pose in stage.poses[-100:] if pose is not None]
+    assert 1 <= len(stuck) <= 15, "only a probe now and then"
+    assert np.abs(np.array(stuck) - NEUTRAL)[:, :7].max() < 5 * DEG
+    stage.stuck = False
+    stage.run(4.0)
+    assert stage.composer.doing.state == "rest"
+    assert stage.sent()[-1] == pytest.approx(NEUTRAL, abs=1e-3)
+
+
+def test_a_slow_but_obedient_body_is_not_mistaken_for_a_held_one() -> None:
+    stage = Stage(lag_s=0.3)
+    stage.composer.queue.offer(PlayMove("headbanger_combo", MOVES["headbanger_combo"]))
+    stage.run(4.0)
+    assert stage.composer.doing.state == "moving"
