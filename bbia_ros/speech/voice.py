@@ -213,7 +213,7 @@ class Voice:
             if line.ended:
                 return False
             if line is self._current:
-                self._emit(SpeakerChunk(line.utterance_id, 0, 16_000, np.zeros(0, np.int16), flush=True, last=True))
+                self._emit(SpeakerChunk(line.utterance_id, 0, 16_000, np.zeros(0, np.int16), flush=True))
             spoken = line.pacer.played_s(time.monotonic())
         return self._end(line, Outcome(False, "interrupted", line.made_s, spoken, interrupted=True))
 

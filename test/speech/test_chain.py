@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rclpy.action import ActionClient
 
 from bbia_ros.action import Say
-from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance
+from bbia_ros.msg import AudioChunk, SpeechActivity, Utterance
 from bbia_ros.ros import qos
 from bbia_ros.ros.testing import NodeRunner, wait_until
 from bbia_ros.speech.lines import read_wav, synthesize_lines
 from bbia_ros.speech.node import SpeechNode
+from bbia_ros.speech.testing import RATE, Room
 from bbia_ros.speech.vocabulary import plain_words
 
 pytestmark = pytest.mark.heavy
-RATE, CHUNK = 16_000, 320
 QUESTION, ORDER = "Hello robot, what do you see on the table?", "Please look at the apple."
-
-
-class Room:
-    """A microphone that runs in real time and a loudspeaker that plays in real time, as the driver has them."""
-
-    def __init__(self, runner: NodeRunner) -> None:
-        self.runner, self.stop = runner, threading.Event()
-        self.mic = runner.publisher(AudioChunk, "audio/mic", qos.AUDIO)
-        self.reports = runner.publisher(AudioPlayback, "audio/playback", qos.EVENT)
-        runner.probe.create_subscription(AudioChunk, "audio/speaker", self._hear, qos.AUDIO)
-        self.said: deque[np.ndarray] = deque()
-        self.speaker: deque[AudioChunk] = deque()
-        self.position, self.rng = 0.0, np.random.default_rng(0)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def say(self, samples: np.ndarray) -> None:
-        for first in range(0, len(samples), CHUNK):
-            self.said.append(samples[first : first + CHUNK])
-
-    def _hear(self, message: AudioChunk) -> None:
-        if message.flush:
-            self.speaker.clear()
-            self._report(message.utterance_id, done=True, flushed=True)
-        else:
-            self.speaker.append(message)
-
-    def _report(self, name: str, done: bool = False, flushed: bool = False) -> None:
-        self.reports.publish(AudioPlayback(utterance_id=name, position_s=self.position, done=done, flushed=flushed))
-        if done:
-            self.position = 0.0
-
-    def _run(self) -> None:
-        sequence, due = 0, time.monotonic()
-        while not self.stop.is_set():
-            samples = self.rng.normal(0, 3, CHUNK)
-            if self.said:
-                said = self.said.popleft()
-                samples[: len(said)] += said
-            message = AudioChunk(sequence=sequence, sample_rate=RATE, channels=1)
-            message.samples = samples.astype(np.int16).tolist()
-            message.header.stamp = self.runner.probe.get_clock().now().to_msg()
-            self.mic.publish(message)
-            if self.speaker:
-                chunk = self.speaker.popleft()
-                self.position += len(chunk.samples) / chunk.sample_rate
-                self._report(chunk.utterance_id, done=chunk.last)
-            sequence, due = sequence + 1, due + CHUNK / RATE
-            self.stop.wait(max(0.0, due - time.monotonic()))
-
-    def close(self) -> None:
-        self.stop.set()
-        self.thread.join(5.0)
 
 
 class Scene:
