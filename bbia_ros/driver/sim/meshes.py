@@ -43,6 +43,13 @@ def vertex_normals(vertices: Vertices, faces: Faces) -> npt.NDArray[np.float64]:
     return np.stack([np.bincount(flat, weights[:, axis], len(vertices)) for axis in range(3)], axis=1)
 
 
+def inflate(vertices: Vertices, faces: Faces, distance: float) -> Vertices:
+    """Moves every vertex outwards along its normal by `distance`, in the mesh's unit."""
+    normals = vertex_normals(vertices, faces)
+    lengths = np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return (vertices + distance * normals / lengths).astype(np.float32)
+
+
 def cluster(vertices: Vertices, faces: Faces, cell: float) -> tuple[Vertices, Faces]:
     """Merges the vertices of each cube of edge length `cell` that face the same octant; faces that collapse go.
 

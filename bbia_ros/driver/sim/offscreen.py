@@ -66,17 +66,26 @@ class Offscreen:
         camera.distance, camera.azimuth, camera.elevation = distance, azimuth_deg, elevation_deg
         return camera
 
-    def render(self, data: Any, camera: Any) -> npt.NDArray[np.uint8]:
+    def render(self, data: Any, camera: Any, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """Renders `data`, whose positions must be computed.
+
+        Args:
+            data: `mujoco.MjData`.
+            camera: From `fixed_camera` or `free_camera`.
+            size: Width and height [pixels], no larger than the first ones; None: those.
 
         Returns:
             height x width x 3, RGB, top row first. A view into a buffer that the next call overwrites.
         """
+        rectangle, pixels = self._rectangle, self._pixels
+        if size is not None and size != (rectangle.width, rectangle.height):
+            rectangle = self._mujoco.MjrRect(0, 0, *size)
+            pixels = np.empty((size[1], size[0], 3), np.uint8)
         everything = self._mujoco.mjtCatBit.mjCAT_ALL
         self._mujoco.mjv_updateScene(self._model, data, self._options, None, camera, int(everything), self._scene)
-        self._render.mjr_render(self._rectangle, self._scene, self._context)
-        self._render.mjr_readPixels(self._pixels, None, self._rectangle, self._context)
-        return self._pixels[::-1]
+        self._render.mjr_render(rectangle, self._scene, self._context)
+        self._render.mjr_readPixels(pixels, None, rectangle, self._context)
+        return pixels[::-1]
 
     def close(self) -> None:
         """Frees the buffers and the OpenGL context. More than once is fine."""

@@ -48,8 +48,15 @@ SEEN_BY_EYE = {
 """Robot meshes that came into the eye camera's view at some pose, and the faces each may keep."""
 HIDDEN_INSIDE = ("bts2_m2", "phs_1_7x20", "b3b_eh", "dc15_a01_led", "bearing", "5w_speaker", "pp01102", "arducam")
 """Beginnings of the names of meshes (screws, plugs, bearings) that nobody sees from outside."""
-FILM_FACES = 5000
-"""Faces that a robot mesh may keep in the film."""
+FILM_FACES = 4000
+"""Faces that a mesh of the robot's shell may keep in the film."""
+MECHANICS = ("dc15", "stewart_link", "mp01062", "stewart_main", "stewart_tricap", "antenna_body", "antenna_interface")
+"""Beginnings of the names of meshes of motors, rods and arms, mostly hidden behind the shell."""
+MECHANICS_FACES = 250
+"""Faces that each of those may keep in the film."""
+
+THICKER = {"antenna": 0.0015}
+"""What is added to the radius of thin parts in the film [m]: thinner than a pixel, they would break into dots."""
 
 
 @dataclass(frozen=True)
@@ -142,16 +149,20 @@ def _add_visitor(spec: Any, mujoco: Any, *, with_portrait: bool) -> None:
     texture.colorspace = mujoco.mjtColorSpace.mjCOLORSPACE_LINEAR
     material = spec.add_material(name="portrait", emission=0.6, specular=0.0, shininess=0.0)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "portrait"
-    # A plane's normal is its z: turned to the body's x, with the picture's up along the body's z.
-    body.add_geom(
-        name="portrait",
-        type=mujoco.mjtGeom.mjGEOM_PLANE,
-        size=[half_width, VISITOR_HALF_HEIGHT, 0.01],
-        quat=[0.5, 0.5, 0.5, 0.5],
-        material="portrait",
-        contype=0,
-        conaffinity=0,
-    )
+    # A plane's normal is its z: turned to the body's x and, for whoever stands behind the board, to its -x, with the
+    # picture's up along the body's z.
+    sides = (("portrait", 0.0, [0.5, 0.5, 0.5, 0.5]), ("portrait_back", -0.012, [0.5, 0.5, -0.5, -0.5]))
+    for name, depth, quaternion in sides:
+        body.add_geom(
+            name=name,
+            type=mujoco.mjtGeom.mjGEOM_PLANE,
+            pos=[depth, 0, 0],
+            size=[half_width, VISITOR_HALF_HEIGHT, 0.01],
+            quat=quaternion,
+            material="portrait",
+            contype=0,
+            conaffinity=0,
+        )
     body.add_geom(
         name="board",
         type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -233,10 +244,13 @@ def _simplify_robot(spec: Any, mujoco: Any, folder: Path, variant: Variant) -> N
         if not mesh.file.lower().endswith(".stl"):
             continue
         name = mesh.name or Path(mesh.file).stem
-        limit = SEEN_BY_EYE.get(name, 0) if variant == "camera" else FILM_FACES
+        film = MECHANICS_FACES if name.startswith(MECHANICS) else FILM_FACES
+        limit = SEEN_BY_EYE.get(name, 0) if variant == "camera" else film
         if not limit:
             continue
         vertices, faces = meshes.simplify(*meshes.read_stl(folder / mesh.file), limit)
+        if variant == "film" and name in THICKER:
+            vertices = meshes.inflate(vertices, faces, THICKER[name])
         mesh.name = name
         mesh.file = ""
         mesh.uservert = vertices.ravel()
