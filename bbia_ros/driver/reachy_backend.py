@@ -160,12 +160,12 @@ class ReachyBackend:
                 self._fault = f"no connection to the robot ({error}); is reachy-mini-daemon running?"
                 self._end.wait(RETRY_S)
                 continue
-            self._fault = ""
             try:
                 self._loop()
             finally:
                 sdk, self.sdk = self.sdk, None
                 _close(sdk)
+            self._end.wait(RETRY_S)
 
     def _loop(self) -> None:
         failures = 0

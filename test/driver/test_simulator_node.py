@@ -55,8 +55,8 @@ def error_deg(message, head):
 
 
 def reach(robot, head, within_deg=1.5, **more):
-    send(robot, head, **more)
     robot.heads.clear()
+    send(robot, head, **more)
     return robot.heads.wait(lambda message: error_deg(message, head) < within_deg, 5.0)
 
 

@@ -57,7 +57,7 @@ class FilmEngine:
         scene: str = "minimal",
         outside: tuple[int, int] = (480, 360),
         eye: tuple[int, int] = (320, 240),
-        view: View = View(),  # noqa: B008 - frozen
+        view: View = View(),
     ) -> None:
         width, height = max(outside[0], eye[0]), max(outside[1], eye[1])
         self._model = mjb.load("film", SceneOptions(scene=scene, width=width, height=height))

@@ -47,7 +47,8 @@ def inflate(vertices: Vertices, faces: Faces, distance: float) -> Vertices:
     """Moves every vertex outwards along its normal by `distance`, in the mesh's unit."""
     normals = vertex_normals(vertices, faces)
     lengths = np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    return (vertices + distance * normals / lengths).astype(np.float32)
+    moved: Vertices = (vertices + distance * normals / lengths).astype(np.float32)
+    return moved
 
 
 def cluster(vertices: Vertices, faces: Faces, cell: float) -> tuple[Vertices, Faces]:

@@ -31,8 +31,8 @@ EYE_CAMERA = "bbia_eye"
 VISITOR_BODY = "visitor"
 VISITOR_HALF_HEIGHT = 0.2
 """Half the portrait's height [m]; at 0.8 m its face is about 70 pixels wide in 320x240."""
-PORTRAIT_FACE_UP = 0.04
-"""How far above the portrait's middle the face's centre is [m]."""
+PORTRAIT_FACE_UP = -0.025
+"""How far above the portrait's middle the centre of MediaPipe's face landmarks is [m]."""
 VISITOR_AWAY = (0.0, 0.0, -5.0)
 """Where the board waits while nobody visits [m]: far below the floor."""
 
