@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 AREAS: dict[str, tuple[str, ...]] = {
-    "memory": ("residency", "memory"),
+    "memory": ("residency",),
     "manager": ("manager",),
     "perception": ("perception",),
     "speech": ("speech", "dialogue"),
     "motion": ("motion",),
-    "operations": ("operations",),
+    "operations": ("stack",),
 }
 """Area -> modules of this package that measure it."""
 

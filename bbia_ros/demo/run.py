@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bbia_ros.bringup import Options, Stack
 from bbia_ros.demo.bag import BagRecorder
 from bbia_ros.demo.film import read_track, spoken_tracks
 from bbia_ros.demo.filming import Film, make_film
-from bbia_ros.demo.memory import MemoryMeter
+from bbia_ros.demo.memory import MemoryMeter, Sample
 from bbia_ros.demo.node import Stage
 from bbia_ros.demo.play import LINES, Play, Run
 from bbia_ros.demo.report import write_report
@@ -60,21 +61,47 @@ def run_demo(options: DemoOptions, console: Console | None = None) -> tuple[Run,
     console = console or Console()
     folder = options.out / time.strftime("demo-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
+    visit = play_visit(options, folder, console)
+    film = _film(folder, visit, console) if options.film else None
+    pictures = film.pictures if film else []
+    name = film.path.name if film else ""
+    write_report(folder / "report.html", visit.run, visit.history, visit.samples, pictures, name)
+    return visit.run, folder
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A play that is over.
+
+    Attributes:
+        run: findings and figures.
+        history: the stage's messages by topic.
+        samples: of the stack's memory.
+        lines: WAV file of each line.
+    """
+
+    run: Run
+    history: Mapping[str, Sequence[Any]]
+    samples: Sequence[Sample]
+    lines: Mapping[str, Path]
+
+
+def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
+    """Plays and records.
+
+    Args:
+        options: what was chosen.
+        folder: for bag/, log/ and the loudspeaker's recording; it must exist.
+        console: for the live view.
+
+    Raises:
+        BringupError: the stack could not be started; the text says why.
+        ResidencyError: the visitor's lines could not be made.
+    """
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(options.domain if options.domain is not None else 1 + os.getpid() % 100)
     console.print("preparing the visitor's lines")
     lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
-    run, stage, meter = _play(options, folder, lines, console)
-    film = _film(folder, run, stage, lines, console) if options.film else None
-    pictures = film.pictures if film else []
-    name = film.path.name if film else ""
-    write_report(folder / "report.html", run, stage.history, meter.samples, pictures, name)
-    return run, folder
-
-
-def _play(
-    options: DemoOptions, folder: Path, lines: dict[str, Path], console: Console
-) -> tuple[Run, Stage, MemoryMeter]:
     stack_options = Options(
         mode="sleep",
         driver="mujoco",
@@ -108,12 +135,12 @@ def _play(
     if bag.error or bag.dropped:
         play.expect("bag", "everything is recorded", bag.error or f"{bag.dropped} messages were dropped", False)
     run.figures["memory.peak_mb"] = (max(sample.total_bytes for sample in meter.samples) / 1e6, "MB")
-    return run, stage, meter
+    return Visit(run, stage.history, list(meter.samples), lines)
 
 
-def _film(folder: Path, run: Run, stage: Stage, lines: dict[str, Path], console: Console) -> Film | None:
-    sound = [read_track(lines[key], start_s) for key, (start_s, _) in run.said.items()]
-    sound += spoken_tracks(stage.history["audio/speaker"])
+def _film(folder: Path, visit: Visit, console: Console) -> Film | None:
+    sound = [read_track(visit.lines[key], start_s) for key, (start_s, _) in visit.run.said.items()]
+    sound += spoken_tracks(visit.history["audio/speaker"])
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -127,7 +154,7 @@ def _film(folder: Path, run: Run, stage: Stage, lines: dict[str, Path], console:
             progress.update(task, completed=done, total=total)
 
         try:
-            return make_film(folder / "demo.mp4", run, stage.history, sound, show)
+            return make_film(folder / "demo.mp4", visit.run, visit.history, sound, show)
         except (ResidencyError, OSError) as error:
             console.print(f"[red]no film: {error}[/red]")
             return None
