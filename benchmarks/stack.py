@@ -1,4 +1,4 @@
-"""The whole stack at work: the demonstration's play, measured. One run gives memory, start-up, answers and the motion loop.
+"""The stack at work: the demonstration's play, measured. One run gives memory, start-up, answers, motion loop.
 
 The baseline of the answer latency is the time that the person must be silent before the turn counts as over
 (speech's end-of-turn parameter): no system that waits for it can answer faster.
@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Figure, figure, main
 from rich.console import Console
+
+from benchmarks.harness import Figure, figure, main
 
 
 def figures(quick: bool) -> list[Figure]:
