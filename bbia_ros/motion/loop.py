@@ -109,10 +109,8 @@ class Loop:
     def _run(self) -> None:
         if self._want_real_time:
             self.real_time = _ask_for_real_time()
-        while True:
+        while not self._ending:  # asked before each wait: a tick may have cleared what `stop` had set
             self._due.wait()
-            if self._ending:
-                return
             self._due.clear()
             self._tick_until_rest()
 
