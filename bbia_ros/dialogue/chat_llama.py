@@ -1,7 +1,9 @@
 """Chat on this machine: a GGUF language model in llama.cpp, through xllamacpp.
 
-Runs in a worker process. SmolLM2-135M-Instruct Q4_1 with two threads and a context of 1024 tokens: 174 MB (106 MB of
-them the mapped file), 0.2 s to load from a warm page cache, 130-160 tokens/s on two idle cores.
+Runs in a worker process. SmolLM2-135M-Instruct Q4_1 with a context of 1024 tokens: 174 MB (106 MB of them the mapped
+file), 0.2 s to load from a warm page cache. On two idle cores two threads give 130-160 tokens/s; on two cores that
+others use as well, where llama.cpp's threads wait for each other at every step, two threads gave 4-11 tokens/s and one
+thread 75-128. So the default is one.
 """
 
 from __future__ import annotations
@@ -55,12 +57,12 @@ class LlamaChat:
         threads: Threads for prompt and generation.
         context: Tokens of prompt and answer together.
         device: "cpu", or "cuda"/"auto" to put every layer on the GPU of a CUDA build.
-        use_mmap: Map the file instead of reading it. Right for Q4_1, Q8_0 and k-quants, whose weights are used as they
-            are stored; Q4_0 is repacked on load and then counts twice.
+        use_mmap: Map the file instead of reading it; None: unless it is Q4_0, by its name. Q4_1, Q8_0 and k-quants are
+            used as they are stored; Q4_0 is repacked on load and would count twice.
     """
 
     def __init__(
-        self, model: str, threads: int = 2, context: int = 1024, device: str = "cpu", use_mmap: bool = True
+        self, model: str, threads: int = 1, context: int = 1024, device: str = "cpu", use_mmap: bool | None = None
     ) -> None:
         path = check_gguf(model)
         import xllamacpp
@@ -76,6 +78,8 @@ class LlamaChat:
             cpu.poll = 0  # waiting threads sleep: spinning ones would take a core from the motion loop
         params.n_gpu_layers = 0 if device == "cpu" else 999
         mode = xllamacpp.llama_load_mode
+        if use_mmap is None:
+            use_mmap = "q4_0" not in path.name.lower()
         params.load_mode = mode.LLAMA_LOAD_MODE_MMAP if use_mmap else mode.LLAMA_LOAD_MODE_NONE
         params.cache_ram_mib = 0  # its default keeps up to 8 GB of old prompts
         params.n_ctx_checkpoints = 0
