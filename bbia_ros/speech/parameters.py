@@ -34,6 +34,10 @@ class TurnParameters:
     end_s: float = param(0.5, "silence that ends a turn [s]", minimum=0.1, maximum=3.0)
     part_s: float = param(9.0, "a longer line is cut and transcribed in parts [s]", minimum=3.0, maximum=25.0)
     longest_s: float = param(30.0, "a turn ends after this [s]", minimum=5.0, maximum=120.0)
+    first_partial_s: float = param(
+        1.0, "its first words are made text this far into a turn, so that models for the answer load [s]; 0: never",
+        minimum=0.0,
+    )  # fmt: skip
     partial_s: float = param(0.0, "new speech after which a text so far is made [s]; 0: only in pauses", minimum=0.0)
 
 

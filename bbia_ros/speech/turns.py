@@ -29,7 +29,9 @@ class TurnSettings:
         end_s: [s] of silence that end the turn.
         part_s: [s] after which a long line is cut where the voice is weakest; bounds the audio in memory.
         longest_s: [s] after which a turn ends whatever is heard.
-        partial_s: [s] of new audio after which a partial text is wanted; 0: none.
+        first_partial_s: [s] after the start of a turn a partial text is wanted once: its first words tell that an
+            answer will be needed, and whoever gives it can get ready. 0: none.
+        partial_s: [s] of new audio after which a partial text is wanted again and again; 0: none.
     """
 
     start_probability: float = 0.5
@@ -40,6 +42,7 @@ class TurnSettings:
     end_s: float = 0.5
     part_s: float = 9.0
     longest_s: float = 30.0
+    first_partial_s: float = 1.0
     partial_s: float = 0.0
 
 
@@ -137,7 +140,7 @@ class TurnTaker:
         self._windows: deque[tuple[NDArray[np.int16], float]] = deque()
         self._first = 0
         self._voiced = 0.0
-        self._start = self._end = self._part = self._partial_at = 0
+        self._start = self._end = self._part = self._partial_at = self._began = 0
 
     def push(self, window: NDArray[np.int16], probability: float) -> list[TurnEvent]:
         """Continues the stream by one window of 512 samples and the probability that it holds a voice."""
@@ -170,7 +173,7 @@ class TurnTaker:
         self._start = self._sample - windows_ago * WINDOW
         self._drop_before(self._start - round(settings.preroll_s * SAMPLE_RATE))
         self._turn += 1
-        self._end = self._partial_at = self._sample
+        self._end = self._partial_at = self._began = self._sample
         self.speaking, self.voiced_s, self._voiced = True, voiced * WINDOW_S, voiced * WINDOW_S
         return [VoiceStarted(self._turn, self._start)]
 
@@ -183,8 +186,7 @@ class TurnTaker:
             if self._speculation is not None:
                 events.append(VoiceResumed(self._turn, self._speculation.attempt))
                 self._speculation = None
-            fresh = (self._sample - self._partial_at) / SAMPLE_RATE
-            if settings.partial_s > 0 and fresh >= settings.partial_s:
+            if self._partial_is_due():
                 self._partial_at = self._sample
                 events.append(PartialWanted(self._piece()))
         else:
@@ -198,6 +200,11 @@ class TurnTaker:
         if self.buffered_s >= settings.part_s:
             events += self._cut()
         return events
+
+    def _partial_is_due(self) -> bool:
+        first, again = self.settings.first_partial_s, self.settings.partial_s
+        wait = first if first > 0 and self._partial_at == self._began else again
+        return wait > 0 and (self._sample - self._partial_at) / SAMPLE_RATE >= wait
 
     def _cut(self) -> list[TurnEvent]:
         """Ends the part where the voice was weakest within its last two seconds."""
@@ -230,7 +237,7 @@ class TurnTaker:
         self.speaking, self.voiced_s, self._voiced = False, 0.0, 0.0
         self._recent.clear()
         self._speculation = None
-        self._start = self._end = self._part = self._partial_at = 0
+        self._start = self._end = self._part = self._partial_at = self._began = 0
 
     def _piece(self) -> Piece:
         self._attempts += 1

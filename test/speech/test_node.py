@@ -143,7 +143,7 @@ def test_a_line_is_heard_with_its_time(stage: Stage) -> None:
     end = final.end.sec + final.end.nanosec / 1e9
     assert start == pytest.approx(101.0, abs=0.04)
     assert end == pytest.approx(102.6, abs=0.04)
-    assert len(stage.stt.seconds) == 1  # the speculation came true
+    assert len(stage.stt.seconds) == 2  # the first words, and the speculation that came true
     partial = stage.heard.wait(lambda m: not m.final)
     assert partial.id == final.id
     stage.activity.wait(lambda m: m.user_speaking)
@@ -245,7 +245,7 @@ def test_a_silent_microphone_is_a_fault_until_it_comes_back(stage: Stage) -> Non
 
 def test_what_was_said_survives_the_death_of_its_model(stage: Stage) -> None:
     stage.stt.answers = [WorkerDied("the worker of stt died"), WorkerDied("the worker of stt died"), "still here"]
-    stage.speak(1.0, 3000)
+    stage.speak(0.8, 3000)
     stage.speak(1.0, 0)
     assert stage.heard.wait(lambda m: m.final).text == "still here"
     wait_until(lambda: stage.node.faults() == [], 3.0, "the end of the fault")

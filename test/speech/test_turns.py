@@ -28,6 +28,9 @@ def windows(seconds: float) -> int:
     return round(seconds / WINDOW_S)
 
 
+PLAIN = TurnSettings(first_partial_s=0.0)
+
+
 def feed(taker: TurnTaker, *stretches: tuple[float, float]) -> list[TurnEvent]:
     """Each stretch: seconds, probability. The samples of window n all have the value n."""
     events: list[TurnEvent] = []
@@ -43,7 +46,7 @@ def kinds(events: list[TurnEvent]) -> list[str]:
 
 
 def test_one_line_is_started_guessed_and_ended() -> None:
-    events = feed(TurnTaker(), (1.0, SILENCE), (2.0, VOICE), (1.0, SILENCE))
+    events = feed(TurnTaker(PLAIN), (1.0, SILENCE), (2.0, VOICE), (1.0, SILENCE))
     assert kinds(events) == ["VoiceStarted", "Speculation", "TurnEnded"]
     started, guess, ended = events
     assert isinstance(started, VoiceStarted)
@@ -56,7 +59,7 @@ def test_one_line_is_started_guessed_and_ended() -> None:
 
 
 def test_the_audio_begins_before_the_voice_and_holds_all_of_it() -> None:
-    events = feed(TurnTaker(), (1.0, SILENCE), (2.0, VOICE), (1.0, SILENCE))
+    events = feed(TurnTaker(PLAIN), (1.0, SILENCE), (2.0, VOICE), (1.0, SILENCE))
     piece = events[-1].piece  # type: ignore[union-attr]
     numbers = piece.audio[::WINDOW]
     assert list(numbers) == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -67,7 +70,7 @@ def test_the_audio_begins_before_the_voice_and_holds_all_of_it() -> None:
 
 
 def test_a_pause_within_a_line_does_not_end_it_and_outdates_the_guess() -> None:
-    events = feed(TurnTaker(), (1.0, VOICE), (0.35, SILENCE), (1.0, VOICE), (1.0, SILENCE))
+    events = feed(TurnTaker(PLAIN), (1.0, VOICE), (0.35, SILENCE), (1.0, VOICE), (1.0, SILENCE))
     assert kinds(events) == ["VoiceStarted", "Speculation", "VoiceResumed", "Speculation", "TurnEnded"]
     first, resumed, second, ended = events[1:]
     assert isinstance(first, Speculation)
@@ -79,7 +82,7 @@ def test_a_pause_within_a_line_does_not_end_it_and_outdates_the_guess() -> None:
 
 
 def test_clicks_and_doubtful_windows_start_nothing() -> None:
-    taker = TurnTaker()
+    taker = TurnTaker(PLAIN)
     for _ in range(20):
         assert feed(taker, (0.064, VOICE), (0.3, SILENCE)) == []
     assert feed(taker, (3.0, 0.45)) == []
@@ -87,7 +90,7 @@ def test_clicks_and_doubtful_windows_start_nothing() -> None:
 
 
 def test_hysteresis_a_doubtful_window_keeps_a_running_turn() -> None:
-    taker = TurnTaker()
+    taker = TurnTaker(PLAIN)
     feed(taker, (0.5, VOICE), (3.0, 0.4))
     assert taker.speaking
     assert taker.voiced_s > 3.0
@@ -96,7 +99,7 @@ def test_hysteresis_a_doubtful_window_keeps_a_running_turn() -> None:
 
 
 def test_a_long_line_is_cut_at_its_weakest_point_without_losing_a_sample() -> None:
-    taker = TurnTaker(TurnSettings(part_s=4.0))
+    taker = TurnTaker(TurnSettings(part_s=4.0, first_partial_s=0.0))
     events = feed(taker, (3.0, VOICE), (0.1, SILENCE), (3.0, VOICE), (1.0, SILENCE))
     assert kinds(events) == ["VoiceStarted", "PartEnded", "Speculation", "TurnEnded"]
     part, end = events[1].piece, events[-1].piece  # type: ignore[union-attr]
@@ -107,20 +110,27 @@ def test_a_long_line_is_cut_at_its_weakest_point_without_losing_a_sample() -> No
 
 
 def test_nobody_talks_forever() -> None:
-    events = feed(TurnTaker(TurnSettings(longest_s=5.0, part_s=3.0)), (12.0, VOICE))
+    events = feed(TurnTaker(TurnSettings(longest_s=5.0, part_s=3.0, first_partial_s=0.0)), (12.0, VOICE))
     ends = [event.piece for event in events if isinstance(event, TurnEnded)]
     assert len(ends) == 2
     assert sum(isinstance(event, VoiceStarted) for event in events) == 3
 
 
 def test_partial_texts_are_asked_for_when_wanted() -> None:
-    events = feed(TurnTaker(TurnSettings(partial_s=1.0)), (3.5, VOICE), (1.0, SILENCE))
+    events = feed(TurnTaker(TurnSettings(partial_s=1.0, first_partial_s=0.0)), (3.5, VOICE), (1.0, SILENCE))
     assert kinds(events).count("PartialWanted") == 3
     assert isinstance(events[1], PartialWanted)
 
 
+def test_the_first_words_are_asked_for_once() -> None:
+    events = feed(TurnTaker(), (3.5, VOICE), (1.0, SILENCE), (3.5, VOICE), (1.0, SILENCE))
+    wanted = [event.piece for event in events if isinstance(event, PartialWanted)]
+    assert [piece.turn for piece in wanted] == [1, 2]
+    assert all(abs((piece.end - piece.start) / SAMPLE_RATE - 1.1) < 0.1 for piece in wanted)
+
+
 def test_an_interrupted_stream_ends_the_turn() -> None:
-    taker = TurnTaker()
+    taker = TurnTaker(PLAIN)
     feed(taker, (1.0, VOICE))
     assert kinds(taker.close()) == ["TurnEnded"]
     assert taker.close() == []
@@ -129,7 +139,7 @@ def test_an_interrupted_stream_ends_the_turn() -> None:
 
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.sampled_from([0.0, 0.2, 0.4, 0.6, 1.0])), max_size=40),
-    st.sampled_from([TurnSettings(), TurnSettings(part_s=2.0, longest_s=6.0, partial_s=0.5)]),
+    st.sampled_from([PLAIN, TurnSettings(), TurnSettings(part_s=2.0, longest_s=6.0, partial_s=0.5)]),
 )
 def test_any_stream_gives_well_formed_turns_in_bounded_memory(
     stretches: list[tuple[int, float]], settings: TurnSettings
