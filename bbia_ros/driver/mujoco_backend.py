@@ -28,6 +28,8 @@ DEAD_S = 0.5
 """A state older than this means that the physics worker is gone or stuck [s]."""
 CAMERA_DEAD_S = 2.0
 """No picture for so long means that the camera worker is gone or stuck [s]."""
+RETRY_S = 1.0
+"""Least time between the start of a worker and the next one's [s]."""
 FIRST_STATE_S = 60.0
 """Time that a worker gets to load before its silence counts [s]; the first time it compiles the scene."""
 
@@ -73,6 +75,19 @@ class Simulation:
             declared_mb=110.0, ttl_s=0.0, pinned=True, nice=5,
         )  # fmt: skip
 
+    def state(self) -> Any:
+        """Returns the last state record (`block.STATE`), None before the first."""
+        try:
+            state = self.block.state.read()[0]
+        except BlockError:
+            return None
+        return state if state["stamp_ns"] else None
+
+    def stands_still(self) -> bool:
+        """Whether the physics has not written for too long."""
+        state = self.state()
+        return state is None or time.monotonic_ns() - int(state["stamp_ns"]) > DEAD_S * 1e9
+
     def close(self) -> None:
         """Closes block and pipe."""
         self.block.close()
@@ -91,6 +106,8 @@ class SimulatedCamera:
         self._lease: Lease | None = None
         self._loading: Future[None] | None = None
         self._since = 0.0
+        self._loaded = False
+        self._reason = ""
         self._number = -1
         self._lock = threading.Lock()
 
@@ -126,27 +143,35 @@ class SimulatedCamera:
         if picture["number"] == self._number:
             return None
         self._number = int(picture["number"])
-        self._since = time.monotonic()
+        self._since, self._reason = time.monotonic(), ""
         return Frame(int(picture["stamp_ns"]), self._number, pixels.reshape(self.height, self.width, 3))
 
     def fault(self) -> str:
-        """Returns why no pictures come; loads a dead worker again."""
+        """Returns why no pictures come; ends a dead or stuck worker and loads it again."""
         with self._lock:
             if self._lease is None or self._loading is None:
                 return ""
-            if not self._loading.done():
-                return "" if time.monotonic() - self._since < FIRST_STATE_S else "the camera does not start"
-            error = self._loading.exception()
             silent = time.monotonic() - self._since
-            if error is None and silent < CAMERA_DEAD_S:
-                return ""
-            if error is None or silent >= CAMERA_DEAD_S:
-                self._load()
-            return f"the camera does not run: {error}" if error else f"no picture from the camera for {silent:.1f} s"
+            if not self._loading.done():
+                return "the camera does not start" if silent > FIRST_STATE_S else self._reason
+            error = self._loading.exception()
+            if not self._loaded:
+                self._loaded, self._since, silent = True, time.monotonic(), 0.0
+            if error is not None:
+                self._reason = f"the camera does not run: {error}"
+            if silent < CAMERA_DEAD_S:
+                return self._reason
+            if self._simulation.stands_still():
+                return "the camera waits for the simulator"
+            self._reason = self._reason or "the camera sends no pictures; it is started again"
+            self._lease.release()
+            self._lease = self._acquire(self._simulation.camera_spec())
+            self._load()
+            return self._reason
 
     def _load(self) -> None:
         assert self._lease is not None
-        self._since = time.monotonic()
+        self._loaded, self._since = False, time.monotonic()
         self._loading = self._lease.preload()
 
 
@@ -170,7 +195,8 @@ class MujocoBackend:
         self._lease: Lease | None = None
         self._loading: Future[None] | None = None
         self._loaded_at = 0.0
-        self._restarting = ""
+        self._fault = ""
+        self._lock = threading.Lock()
 
     def connect(self) -> None:
         """Lets the physics worker load in the background; the robot goes on where it was, or is asleep."""
@@ -183,14 +209,16 @@ class MujocoBackend:
             command["joints"], command["antennas"] = state.joints, state.antennas
         command["motors"] = 1
         self._send()
-        self._lease = self._acquire(self._simulation.simulator_spec())
-        self._load()
+        with self._lock:
+            self._lease = self._acquire(self._simulation.simulator_spec())
+            self._load()
 
     def disconnect(self) -> None:
         """Ends both workers."""
         self.camera.stop()
         self.microphone.clear()
-        lease, self._lease, self._loading = self._lease, None, None
+        with self._lock:
+            lease, self._lease, self._loading, self._fault = self._lease, None, None, ""
         if lease is not None:
             lease.release()
 
@@ -224,11 +252,7 @@ class MujocoBackend:
 
     def ground_truth(self) -> Any:
         """Returns the whole state record (`block.STATE`), None before the first."""
-        try:
-            state = self._simulation.block.state.read()[0]
-        except BlockError:
-            return None
-        return state if state["stamp_ns"] else None
+        return self._simulation.state()
 
     def set_visitor(self, arc: Arc | None) -> None:
         """Sends the visitor on a walk that starts now, or away."""
@@ -240,24 +264,30 @@ class MujocoBackend:
         self._send()
 
     def supervise(self) -> str:
-        """Sends the heartbeat, and brings a dead physics worker back where it stopped."""
+        """Sends the heartbeat, and brings a dead or stuck physics worker back where it stopped."""
         self._send()
-        if self._lease is None or self._loading is None:
+        if self._loading is None:
             return ""
+        waited = time.monotonic() - self._loaded_at
         if not self._loading.done():
-            overdue = time.monotonic() - self._loaded_at > FIRST_STATE_S
-            return "the simulator does not start" if overdue else self._restarting
-        error = self._loading.exception()
-        state = self.ground_truth()
-        age = time.monotonic() - (state["stamp_ns"] * 1e-9 if state is not None else self._loaded_at)
-        if error is None and age < DEAD_S:
-            self._restarting = ""
-            return ""
-        if time.monotonic() - self._loaded_at < DEAD_S:
-            return self._restarting
-        self._restarting = f"the simulator does not run ({error or 'its worker ended'}); it is started again"
-        self._load()
-        return self._restarting
+            return "the simulator does not start" if waited > FIRST_STATE_S else self._fault
+        if not self._simulation.stands_still():
+            self._fault = ""
+        elif waited > RETRY_S:
+            error = self._loading.exception()
+            self._fault = f"the simulator does not run ({error or 'its worker ended'}); it is started again"
+            self._loading = None
+            threading.Thread(target=self._restart, name="restart", daemon=True).start()
+        return self._fault
+
+    def _restart(self) -> None:
+        """Ends what is left of the worker, which may take a moment, and loads it again."""
+        with self._lock:
+            if self._lease is None:
+                return  # disconnected meanwhile
+            self._lease.release()
+            self._lease = self._acquire(self._simulation.simulator_spec())
+            self._load()
 
     def _load(self) -> None:
         assert self._lease is not None

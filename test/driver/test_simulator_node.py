@@ -214,10 +214,11 @@ def test_the_room_plays_a_line_to_the_microphone_in_real_time(robot, tmp_path, t
     assert "there is no file" in answer.message
 
 
-def test_the_simulator_comes_back_where_it_was_when_its_worker_is_killed(robot):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_simulator_comes_back_where_it_was_when_its_worker_dies_or_hangs(robot, number):
     reach(robot, pose_matrix(yaw=0.4))
     pid = model(robot, "simulator").pid
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
     wait_until(lambda: any("simulator" in fault for fault in robot.node.faults()), 5.0, "the fault")
     wait_until(lambda: not robot.node.faults(), 20.0, "the recovery")
     robot.heads.clear()
@@ -226,9 +227,11 @@ def test_the_simulator_comes_back_where_it_was_when_its_worker_is_killed(robot):
     reach(robot, np.eye(4))
 
 
-def test_the_camera_comes_back_when_its_worker_is_killed(robot):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_camera_comes_back_when_its_worker_dies_or_hangs(robot, number):
     with camera(robot) as images:
-        os.kill(model(robot, "camera").pid, signal.SIGKILL)
+        wait_until(lambda: model(robot, "camera") is not None, 5.0, "the camera to be ready")
+        os.kill(model(robot, "camera").pid, number)
         wait_until(lambda: any("camera" in fault for fault in robot.node.faults()), 10.0, "the fault")
         images.clear()
         images.wait(timeout_s=30.0)

@@ -23,8 +23,8 @@ from bbia_ros.driver.sim.scene import SceneOptions
 from bbia_ros.driver.sim.visitor import Arc, VisitorError
 from bbia_ros.geometry import inverse_pose
 
-STEPS = 4
-"""Physics steps per turn of the loop: 8 ms with steps of 2 ms, so that the overhead of Python stays small."""
+STEPS = 5
+"""Physics steps per turn of the loop: 10 ms with steps of 2 ms, so that the overhead of Python stays small."""
 SETTLE_STEPS = 400
 """Steps with which the closed chain of the neck finds together from the MJCF's zero, before the first state."""
 SLIP_S = 0.2
