@@ -10,7 +10,7 @@ AREA ?= all
 QUICK ?=
 DEMO_OUT ?=
 
-.PHONY: help setup build demo test test-fast lint bench clean
+.PHONY: help setup build prepare demo test test-fast lint bench clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -22,7 +22,10 @@ build: setup ## messages and package, with colcon
 	@$(ENV); colcon --log-base log build --build-base build --install-base install --event-handlers console_cohesion- status- \
 	  --cmake-args -DPython3_EXECUTABLE="$(VENV)/bin/python" -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=ON -Wno-dev
 
-demo: build ## the conversation; leaves a folder with report.html, demo.mp4 and bag/
+prepare: build ## compiled scenes, exported models, the visitor's lines: made once, into the cache
+	@$(ENV); cd build && python -m bbia_ros.prepare
+
+demo: prepare ## the conversation; leaves a folder with report.html, demo.mp4 and bag/
 	@$(ENV); cd build && bbia demo $(if $(DEMO_OUT),--out '$(DEMO_OUT)',--out '$(CURDIR)')
 
 test: build lint ## colcon test (fast and heavy), ruff, mypy
