@@ -1,11 +1,10 @@
 """From camera image to detections: a perception node in a process of its own against the bare engine call.
 
-Run with `bbia bench perception`, or alone: `python benchmarks/perception.py [--quick]`.
+Run with `bbia bench perception`, or alone: `python -m benchmarks.perception [--quick]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
@@ -23,6 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.harness import Figure, figure, main, percentile
 
 Rgb = NDArray[np.uint8]
 FOCAL = 143.0
@@ -217,51 +218,35 @@ def bare_engine(task: str, pixels: Rgb, count: int) -> float:
         faces.close()
 
 
-def figures(quick: bool = False) -> list[dict[str, Any]]:
+def figures(quick: bool = False) -> list[Figure]:
     """Latency of objects and faces, each alone and both together, against the bare engines in this process."""
     count = 20 if quick else 100
     pixels = picture()
-    found: list[dict[str, Any]] = []
-
-    def add(name: str, what: str, value: float, unit: str, baseline: float | None = None) -> None:
-        found.append(
-            {
-                "id": f"perception.{name}",
-                "what": what,
-                "value": round(value, 1),
-                "unit": unit,
-                "goal": None,
-                "baseline": None if baseline is None else round(baseline, 1),
-                "met": None,
-            }
-        )
-
+    found: list[Figure] = []
     rates = {"objects.rate_hz": 60.0, "faces.rate_hz": 60.0}
     alone: dict[str, float] = {}
+    note = "baseline: the engine's call"
     for task, other in (("objects", "faces"), ("faces", "objects")):
         times, memory = latencies((task,), {**rates, f"{other}.enabled": False}, pixels, count)
         alone[task] = bare_engine(task, pixels, count)
         what = f"320x240 image published to {task} received, {other} off"
-        median = statistics.median(times[task])
-        add(f"{task}_latency_p50_ms", f"{what}, median; baseline: the engine's call", median, "ms", alone[task])
-        add(f"{task}_latency_p95_ms", f"{what}, 95th percentile", times[task][int(0.95 * (count - 1))], "ms")
-        add(f"{task}_worker_mb", f"PSS of the worker that looks for {task}", memory[task], "MB")
+        name = f"perception.{task}"
+        median, high = statistics.median(times[task]), percentile(times[task], 0.95)
+        found += [
+            figure(f"{name}_latency_p50_ms", f"{what}, median", median, "ms", baseline=alone[task], note=note),
+            figure(f"{name}_latency_p95_ms", f"{what}, 95th percentile", high, "ms"),
+            figure(f"{name}_worker_mb", f"PSS of the worker that looks for {task}", memory[task], "MB"),
+        ]
     times, _ = latencies(("objects", "faces"), rates, pixels, count)
-    for task in ("objects", "faces"):
-        what = f"320x240 image published to {task} received, both at work, median; baseline: the engine's call"
-        add(f"{task}_latency_both_p50_ms", what, statistics.median(times[task]), "ms", alone[task])
+    for task, series in times.items():
+        what = f"320x240 image published to {task} received, both at work, median"
+        median = statistics.median(series)
+        found.append(
+            figure(f"perception.{task}_latency_both_p50_ms", what, median, "ms", baseline=alone[task], note=note)
+        )
     return found
-
-
-def main() -> None:
-    """Print the figures as a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer images")
-    for item in figures(parser.parse_args().quick):
-        baseline = "" if item["baseline"] is None else f"baseline {item['baseline']} {item['unit']}"
-        print(f"{item['id']:40} {item['value']:8.1f} {item['unit']:3} {baseline:20} {item['what']}")
 
 
 if __name__ == "__main__":
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    main()
+    sys.exit(main(figures, "perception"))
