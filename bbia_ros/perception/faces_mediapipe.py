@@ -13,6 +13,7 @@ Needs mediapipe >= 0.10.30. Holds 97 to 112 MB of private memory (USS), Python i
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
@@ -104,6 +105,8 @@ class MediaPipeFaces:
             blank = np.zeros((64, 64, 3), dtype=np.uint8)
             self._detector.detect(self._image(blank))
             self._landmarker.detect(self._image(blank))
+        self._chattered = False
+        atexit.register(_mute)  # its native destructors chatter, too
 
     def faces(
         self, image: NDArray[np.uint8], intrinsics: tuple[float, float, float, float] | None = None
@@ -167,9 +170,11 @@ class MediaPipeFaces:
         score = max((score for score, _ in self._detect(crop)), default=0.0)
         if score < self._min_score:
             return None
-        result = self._landmarker.detect(self._image(crop))
+        with contextlib.nullcontext() if self._chattered else _quiet():
+            result = self._landmarker.detect(self._image(crop))
         if not result.face_landmarks:
             return None
+        self._chattered = True
         side = float(crop.shape[0])
         points = np.array([(p.x, p.y, p.z) for p in result.face_landmarks[0]], dtype=np.float32) * side
         points[:, 0] += x0
@@ -271,9 +276,16 @@ def _import_mediapipe() -> Any:
                 del sys.modules[name]
 
 
+def _mute() -> None:
+    """Send stderr nowhere for the rest of the process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MediaPipe's and TensorFlow Lite's native chatter while loading off stderr; Python's errors pass as usual."""
+    """Keep the native chatter of MediaPipe's first calls off stderr; Python's errors pass as usual."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     sys.stderr.flush()
     saved = os.dup(2)
