@@ -20,7 +20,7 @@ from bbia_ros.perception.node import PerceptionNode
 from bbia_ros.residency.errors import WorkerDied
 from bbia_ros.ros import qos
 from bbia_ros.ros.images import from_rgb
-from bbia_ros.ros.testing import FakePool, NodeRunner
+from bbia_ros.ros.testing import FakePool, NodeRunner, wait_until
 
 pytestmark = pytest.mark.heavy
 
@@ -232,6 +232,10 @@ def test_a_wrong_parameter_fails_configure_with_one_sentence(parameters, sentenc
         assert "\n" not in fault
 
 
+def busy(runner, task):
+    return any(info.task == task and info.state.name == "BUSY" for info in runner.process.pool.snapshot())
+
+
 def test_real_engines_see_the_portrait_survive_a_kill_and_leave_nothing(portrait):
     with NodeRunner(PerceptionNode, parameters={"objects.rate_hz": 10.0}) as runner:
         assert runner.configure()
@@ -254,22 +258,21 @@ def test_real_engines_see_the_portrait_survive_a_kill_and_leave_nothing(portrait
         assert nobody.faces == []
         assert show_until(camera, GREY, objects, lambda m: not m.detections).detections == []
 
-        heartbeats = runner.collect(Heartbeat, "perception/heartbeat", qos.heartbeat())
+        reported, report = [], runner.node.report_fault
+        runner.node.report_fault = lambda key, sentence: (reported.append((key, sentence)), report(key, sentence))
         (worker,) = [m.pid for m in runner.process.pool.snapshot() if m.task == "faces"]
         os.kill(worker, signal.SIGSTOP)  # so that it dies in the middle of its work
         try:
-            for _ in range(50):
-                camera.show(visitor)
-                if any(m.task == "faces" and m.state.name == "BUSY" for m in runner.process.pool.snapshot()):
-                    break
-                threading.Event().wait(0.1)
+            wait_until(lambda: (camera.show(visitor), busy(runner, "faces"))[1], 20.0, "a face being looked for")
         finally:
             os.kill(worker, signal.SIGKILL)
-        show_until(camera, visitor, heartbeats, lambda m: "faces" in m.fault)
+        wait_until(lambda: reported, 10.0, "a fault")
         faces.clear()
         assert show_until(camera, visitor, faces, lambda m: m.faces).faces
-        heartbeats.clear()
-        show_until(camera, visitor, heartbeats, lambda m: "faces" not in m.fault)
+        assert [key for key, _ in reported] == ["faces"]
+        assert f"the worker (pid {worker})" in reported[0][1]
+        assert "\n" not in reported[0][1]
+        wait_until(lambda: not runner.node.faults(), 10.0, "the fault to be over")
 
         assert runner.deactivate()
         assert all(m.pid in (0, None) for m in runner.process.pool.snapshot())
