@@ -1,6 +1,6 @@
 """Makes once what would otherwise be made at the first start: compiled scenes, exported models, the visitor's lines.
 
-`python -m bbia_ros.prepare`, which `make demo` runs after the build. Everything goes to the cache folder, keyed by what it
+`python -m bbia_ros.prepare`, which `make demo` runs after the build. All goes to the cache folder, keyed by what it
 was made from; what is there already costs a check. Without it the first start is slower, nothing else.
 """
 
