@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Generic, TypeVar
 
 from builtin_interfaces.msg import Time
@@ -396,18 +395,9 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def _release_leases(self) -> None:
         leases = list(self._leases.values())
         self._leases.clear()
-        if not leases:
-            return
-        with ThreadPoolExecutor(max_workers=len(leases), thread_name_prefix="release") as threads:
-            for record in threads.map(lambda lease: self._guarded_release(lease), leases):
-                if record:
-                    self.get_logger().info(str(record))
-
-    def _guarded_release(self, lease: Lease) -> object:
-        try:
-            return lease.release()
-        except ResidencyError as error:
-            return error
+        for record in self.process.pool.release(leases):  # their workers end side by side
+            if record is not None:
+                self.get_logger().info(f"{record.name}: {record}")
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Calls `cleanup` and destroys what `configure` made."""

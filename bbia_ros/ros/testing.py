@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -95,6 +95,13 @@ class FakePool:
         lease = FakeLease(spec, self.engines[spec.task], self)
         self.leases[spec.name] = lease
         return lease
+
+    def release(self, leases: Iterable[FakeLease]) -> list[None]:
+        """Releases several leases."""
+        released = list(leases)
+        for lease in released:
+            lease.release()
+        return [None] * len(released)
 
     def snapshot(self) -> list[ModelInfo]:
         """No model is ever resident here."""
