@@ -37,7 +37,7 @@ class Dispatcher:
         name = lease.resident.spec.name
         call = Call(f"{name}.{method}")
         answered = False
-        worker = self._begin(lease, call)
+        host, worker = self._begin(lease, call)
         try:
             result = worker.call(call, name, method, args, kwargs, timeout_s)
             answered = True
@@ -48,7 +48,7 @@ class Dispatcher:
         finally:
             if worker.dead:
                 # Before the call stops counting: its model is to blame.
-                self._unloader.bury(worker)
+                self._unloader.bury(host)
             self._end(lease, call, answered)
 
     def open_stream(
@@ -56,12 +56,12 @@ class Dispatcher:
     ) -> ItemStream:
         """Start a stream at its first item."""
         call.touched = time.monotonic()
-        worker = self._begin(lease, call)
+        host, worker = self._begin(lease, call)
         try:
-            call.on_end = lambda: self._stream_ended(lease, call, worker)
+            call.on_end = lambda: self._stream_ended(lease, call, host, worker)
             items = worker.stream(call, lease.resident.spec.name, method, args, kwargs, call.timeout_s)
         except BaseException:
-            self._stream_ended(lease, call, worker)
+            self._stream_ended(lease, call, host, worker)
             raise
         with self._registry.lock:
             if call.counted:
@@ -119,7 +119,7 @@ class Dispatcher:
                 call.cancel(CallTimeout(f"{call.label}: nobody read it for {call.timeout_s:g} s"))
         return delays
 
-    def _begin(self, lease: Lease, call: Call) -> Worker:
+    def _begin(self, lease: Lease, call: Call) -> tuple[Host, Worker]:
         """Count a call as user of its model and return the worker, once the model is loaded."""
         resident = lease.resident
         call.check()
@@ -137,7 +137,7 @@ class Dispatcher:
                 self._end(lease, call, False)
                 raise
         assert host.worker is not None
-        return host.worker
+        return host, host.worker
 
     def _await_loaded(self, resident: Resident, call: Call) -> Host:
         while True:
@@ -170,10 +170,10 @@ class Dispatcher:
                 resident.last_used = resident.idle_since
                 resident.failures = 0
 
-    def _stream_ended(self, lease: Lease, call: StreamCall, worker: Worker) -> None:
+    def _stream_ended(self, lease: Lease, call: StreamCall, host: Host, worker: Worker) -> None:
         call.on_end = None
         if worker.dead:
-            self._unloader.bury(worker)
+            self._unloader.bury(host)
         self._end(lease, call, not worker.dead)
         with self._registry.lock:
             self._streams.discard(call)

@@ -232,7 +232,7 @@ class Loader:
         registry = self._registry
         worker = host.worker
         if worker is not None and worker.dead:
-            self._unloader.bury(worker)
+            self._unloader.bury(host)
         with registry.lock:
             host.models.discard(name)
             alone = not host.models

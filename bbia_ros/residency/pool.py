@@ -227,11 +227,11 @@ class Pool:
             self.release(leases)
             with self._registry.lock:
                 # Loads into a shared worker, which nobody could wait for.
-                workers = [one.worker for one in self._registry.hosts.values() if one.worker is not None]
+                hosts = [(one, one.worker) for one in self._registry.hosts.values() if one.worker is not None]
                 loads = [one.load for one in residents if one.load is not None]
-            for worker in workers:
+            for host, worker in hosts:
                 worker.kill("the model pool was closed", blame=False)
-                self._unloader.bury(worker)
+                self._unloader.bury(host)
             wait([load.done for load in loads], _RELEASE_S)
             if self._supervisor is not None:
                 self._supervisor.close()
@@ -254,11 +254,11 @@ class Pool:
         self._unloader.retire(idle, "idle")
         delays += self.dispatcher.end_unread()
         with self._registry.lock:
-            workers = [one.worker for one in self._registry.hosts.values() if one.worker is not None]
+            hosts = [(one, one.worker) for one in self._registry.hosts.values() if one.worker is not None]
         fds = []
-        for worker in workers:
+        for host, worker in hosts:
             if worker.dead or _readable(worker.death_fd):
-                self._unloader.bury(worker)
+                self._unloader.bury(host)
             elif worker.death_fd >= 0:
                 fds.append(worker.death_fd)
         self._notify()

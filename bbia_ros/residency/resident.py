@@ -75,6 +75,8 @@ class Host:
         self.lock = threading.Lock()
         self.worker: Worker | None = None
         self.models: set[str] = set()
+        self.buried: threading.Event | None = None
+        """There when somebody found the worker dead; set when all is cleaned up."""
 
 
 class Load:

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from bbia_ros.residency.errors import ResidencyError, WorkerDied
 from bbia_ros.residency.registry import Registry
-from bbia_ros.residency.resident import Host, Resident, Worker
+from bbia_ros.residency.resident import Host, Resident
 from bbia_ros.residency.spec import ReleaseRecord
 
 _log = logging.getLogger(__name__)
 
 END_GRACE_S = 0.3
 """A worker that was asked to end and has not by then is ended by force."""
+_BURIAL_S = 6.0
 
 
 class Unloader:
@@ -79,22 +80,30 @@ class Unloader:
             _log.debug("%s (%s): %s", one.spec.name, reason, one.last_release)
         self._gone(leaving, host)
         if worker.dead and not ends:
-            self.bury(worker)
+            self.bury(host)
         registry.changed()
 
-    def bury(self, worker: Worker) -> None:
+    def bury(self, host: Host) -> None:
         """A worker was found dead: its models are absent, their users hear of it, the failure counts."""
-        registry = self._registry
+        registry, worker = self._registry, host.worker
+        assert worker is not None
         with registry.lock:
-            host = next((one for one in registry.hosts.values() if one.worker is worker), None)
-            if host is None:
-                # Ended on purpose, or somebody else was quicker.
-                return
-            del registry.hosts[host.key]
+            others = host.buried
+            if others is None:
+                if registry.hosts.get(host.key) is not host:
+                    # Ended on purpose.
+                    return
+                host.buried = threading.Event()
+                del registry.hosts[host.key]
             here = [one for one in registry.residents.values() if one.host is host]
             # Until all is cleaned up, the next use waits instead of calling a dead worker.
-            registry.mark_leaving(one for one in here if one.gone is None)
+            registry.mark_leaving(one for one in here if one.gone is None and others is None)
             loading = len(host.models) > len(here)
+        if others is not None:
+            # Somebody else is at it: what we say next must not be older than what he notes.
+            others.wait(_BURIAL_S)
+            return
+        assert host.buried is not None
         error = worker.bury()
         with registry.lock:
             # If it died of a load, its other models are not to blame.
@@ -106,6 +115,7 @@ class Unloader:
         for call in calls:
             call.cancel(WorkerDied(f"{call.label}: {error}"))
         self._gone(here, host)
+        host.buried.set()
         log = _log.info if worker.blameless else _log.warning
         log("%s: %s", ", ".join(one.spec.name for one in here) or host.key, error)
         registry.changed()
