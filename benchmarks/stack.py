@@ -12,6 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bbia_ros.bringup import COMPOSITIONS
+from benchmarks.bare_nodes import total_pss_mb
 from benchmarks.harness import Figure, figure, main
 
 
@@ -32,7 +34,17 @@ def figures(quick: bool) -> list[Figure]:
     latencies = sorted(run.latencies.values())
     typical = latencies[len(latencies) // 2] if latencies else None
     states = [heard.message for heard in visit.history["motion/state"]]
+    shells = _shells_mb([heard.message for heard in visit.history["manager/status"]])
+    bare = total_pss_mb([len(nodes) for nodes in COMPOSITIONS["split"].values()])
     return [
+        figure(
+            "memory.inactive_pss_mb",
+            "shells of all nodes in sleep, workers apart, against bare lifecycle nodes",
+            shells,
+            "MB",
+            goal="<= 180",
+            baseline=bare,
+        ),
         figure(
             "memory.sleep_mb", "total PSS in sleep after the visit, against before it", after, "MB", baseline=before
         ),
@@ -73,6 +85,15 @@ def figures(quick: bool) -> list[Figure]:
         figure("motion.look_at_deg", "gaze to the apple, error", value("motion.look_at_error_deg"), "deg", goal="<= 5"),
         *_loop(states),
     ]
+
+
+def _shells_mb(statuses: list[Any]) -> float | None:
+    """PSS of the processes without their workers, when the stack was last in sleep [MB]."""
+    asleep = [status for status in statuses if status.mode == "sleep" and status.processes]
+    if not asleep:
+        return None
+    workers = {model.pid for model in asleep[-1].models}
+    return sum(process.pss_bytes for process in asleep[-1].processes if process.pid not in workers) / 1e6
 
 
 def _loop(states: list[Any]) -> list[Figure]:
