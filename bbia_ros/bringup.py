@@ -1,6 +1,7 @@
-"""Which node runs in which process, as data, and how each process is started.
+"""Starts the stack: its processes as children (`Stack`), or one of them (`main`).
 
-The launch file and `bbia up` both read it. `python -m bbia_ros.bringup` (`ros2 run bbia_ros process`) is one process.
+The launch file and `bbia up` both start what composition.py plans. `python -m bbia_ros.bringup`, also
+`ros2 run bbia_ros process`, is one process.
 """
 
 from __future__ import annotations
@@ -8,190 +9,37 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bbia_ros.manager.modes import ModesError, ModeTable, load_modes
-from bbia_ros.manager.parameter_files import BringupError, budget_mb, check_parameter_file, one_of, write_parameters
+from bbia_ros.composition import COMPOSITIONS, DRIVERS, LOG_LEVELS, NODES, Options, ProcessPlan, plan_processes
+from bbia_ros.manager.children import STOP_S, Children, Program
+from bbia_ros.manager.parameter_files import BringupError, one_of
 from bbia_ros.resources import shared_folder
 
 if TYPE_CHECKING:
+    from bbia_ros.manager.client import ManagerClient
+    from bbia_ros.msg import StackStatus
     from bbia_ros.ros.context import ProcessContext
     from bbia_ros.ros.lifecycle import BbiaNode
 
-NODES = ("manager", "driver", "perception", "speech", "dialogue", "emotion", "motion")
-"""Every node of the stack; bbia_ros.<name>.node holds the class <Name>Node."""
+__all__ = [
+    "COMPOSITIONS", "DRIVERS", "LOG_LEVELS", "NODES", "BringupError", "Options", "ProcessPlan", "Stack", "environment",
+    "main", "plan_processes",
+]  # fmt: skip
 
-COMPOSITIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "split": {
-        "manager": ("manager",),
-        "brain": ("perception", "speech", "dialogue", "emotion"),
-        "control": ("driver", "motion"),
-    },
-    "single": {"bbia": NODES},
-    "none": {node: (node,) for node in NODES},
-}
-"""Process name -> its nodes, per composition. The manager outlives what it supervises; nothing disturbs the loop."""
-
-DRIVERS = ("mujoco", "reachy", "mock")
-LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-SHUTDOWN_STAGES = (("manager", "bbia"), ("control", "driver"))
-"""Processes that end last and last but one; all others end first, at the same time."""
-
+KEPT_LOGS = 10
+"""Log folders of earlier runs that are kept."""
 GUARD_S = 4.5
 """How long a process has for its orderly end once its parent is gone [s]."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user chooses about the stack.
-
-    Attributes:
-        mode: mode to enter at start.
-        driver: mujoco, reachy or mock.
-        profile: name of a file in config/profiles, a path, or empty.
-        composition: split, single or none.
-        namespace: of all nodes, without slashes at its ends; empty: none.
-        log_level: debug, info, warn, error or fatal.
-        parameters: node -> parameter -> value; they win over every file.
-        nodes: nodes to run; empty: all.
-        modes_file: path of the modes file; empty: config/modes.yaml.
-    """
-
-    mode: str = "idle"
-    driver: str = "mujoco"
-    profile: str = ""
-    composition: str = "split"
-    namespace: str = "bbia"
-    log_level: str = "info"
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    nodes: tuple[str, ...] = ()
-    modes_file: str = ""
-
-
-@dataclass(frozen=True)
-class ProcessPlan:
-    """One process to start.
-
-    Attributes:
-        name: of the process in the composition.
-        nodes: that it runs.
-        arguments: of the `process` entry point, before the ROS arguments.
-        parameter_files: in the order in which later ones win.
-        namespace: absolute, for example "/bbia".
-        log_level: of its nodes.
-    """
-
-    name: str
-    nodes: tuple[str, ...]
-    arguments: tuple[str, ...]
-    parameter_files: tuple[Path, ...]
-    namespace: str
-    log_level: str
-
-    @property
-    def stage(self) -> int:
-        """When it ends in an ordered shutdown: 0 first."""
-        for distance, names in enumerate(SHUTDOWN_STAGES):
-            if self.name in names:
-                return len(SHUTDOWN_STAGES) - distance
-        return 0
-
-    def ros_arguments(self) -> list[str]:
-        """Namespace, parameter files and log level as ROS arguments."""
-        files = [word for path in self.parameter_files for word in ("--params-file", str(path))]
-        return ["--ros-args", "-r", f"__ns:={self.namespace}", "--log-level", self.log_level, *files]
-
-    def command(self, *more: str) -> list[str]:
-        """The command line that runs this process with this interpreter."""
-        return [sys.executable, "-m", "bbia_ros.bringup", *self.arguments, *more, *self.ros_arguments()]
-
-
-def plan_processes(options: Options, folder: Path) -> list[ProcessPlan]:
-    """The processes of the stack, in starting order.
-
-    Args:
-        options: the user's choices, which are validated here.
-        folder: where the file with the chosen parameters is written; it must exist.
-
-    Raises:
-        BringupError: an unknown mode, node, driver, profile, composition, log level, or a broken file.
-    """
-    table = check(options)
-    files = [path for node in NODES if (path := shared_folder("config") / f"{node}.yaml").exists()]
-    if options.profile:
-        files.append(profile_path(options.profile))
-    for path in files:
-        check_parameter_file(path)
-    chosen = folder / "parameters.yaml"
-    parameters: dict[str, dict[str, Any]] = {
-        "manager": {"mode": options.mode, "nodes": list(table.rules)},
-        "driver": {"backend": options.driver},
-    }
-    if options.modes_file:
-        parameters["manager"]["modes_file"] = str(Path(options.modes_file).resolve())
-    for node, values in options.parameters.items():
-        parameters.setdefault(node, {}).update(values)
-    write_parameters(chosen, parameters)
-    files.append(chosen)
-    budget = budget_mb(files)
-    namespace = "/" + options.namespace.strip("/")
-    plans = []
-    for name, nodes in COMPOSITIONS[options.composition].items():
-        kept = tuple(node for node in nodes if not options.nodes or node in options.nodes or node == "manager")
-        if not kept:
-            continue
-        arguments = ["--name", name, "--nodes", ",".join(kept)]
-        if budget > 0:
-            arguments += ["--budget-mb", f"{budget:g}"]
-        plans.append(ProcessPlan(name, kept, tuple(arguments), tuple(files), namespace, options.log_level))
-    return plans
-
-
-def check(options: Options) -> ModeTable:
-    """Validates the options; returns the modes they lead to.
-
-    Raises:
-        BringupError: what is wrong, with the valid choices.
-    """
-    one_of("driver", options.driver, DRIVERS)
-    one_of("composition", options.composition, tuple(COMPOSITIONS))
-    one_of("log level", options.log_level, LOG_LEVELS)
-    for node in (*options.nodes, *options.parameters):
-        one_of("node", node, NODES)
-    if options.namespace.strip("/") and not all(p.isidentifier() for p in options.namespace.strip("/").split("/")):
-        raise BringupError(f"'{options.namespace}' is no ROS namespace; use letters, digits and _")
-    if options.profile:
-        profile_path(options.profile)
-    try:
-        table = load_modes(Path(options.modes_file) if options.modes_file else shared_folder("config") / "modes.yaml")
-        supervised = [node for node in table.rules if not options.nodes or node in options.nodes]
-        table = table.only(supervised)
-        if options.mode:
-            table.mode(options.mode)
-    except ModesError as error:
-        raise BringupError(str(error)) from error
-    return table
-
-
-def profile_path(profile: str) -> Path:
-    """The file of a profile given by name or path.
-
-    Raises:
-        BringupError: there is none; the message lists those that ship.
-    """
-    folder = shared_folder("config") / "profiles"
-    for path in (folder / f"{profile}.yaml", Path(profile).expanduser()):
-        if path.is_file():
-            return path.resolve()
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
-    raise BringupError(f"unknown profile '{profile}'; known: {known}, or the path of a YAML file")
 
 
 def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -204,6 +52,149 @@ def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     result.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     result["PYTHONUNBUFFERED"] = "1"
     return result
+
+
+class Stack:
+    """A running stack: its processes as children of this one, and a client of its manager.
+
+    Owns the processes, their logs and the client; leaving the context ends everything in order.
+
+        with Stack(Options(mode="idle", driver="mock")) as stack:
+            stack.wait_ready()
+            stack.client.set_mode("watch")
+
+    The environment is taken when the stack is made, so set ROS_DOMAIN_ID before.
+    """
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        log_folder: Path | None = None,
+        on_line: Callable[[str, str], None] = lambda process, line: None,
+        on_event: Callable[[str, str], None] = lambda process, event: None,
+    ) -> None:
+        """Plans the processes; starts nothing yet.
+
+        Args:
+            options: what to run; None: the defaults.
+            log_folder: for one log per process and the chosen parameters; None: a new one under the state folder.
+            on_line: told of each line that a process prints, from another thread.
+            on_event: told when a process ended by itself or was started again, from another thread.
+
+        Raises:
+            BringupError: something about the options is wrong.
+        """
+        self.options = options or Options()
+        self.log_folder = log_folder or new_log_folder()
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        self.plans = plan_processes(self.options, self.log_folder)
+        self.events: deque[str] = deque(maxlen=100)
+        self._on_event = on_event
+        self._client: ManagerClient | None = None
+        programs = [Program(plan.name, plan.command("--end-with-stdin"), plan.stage) for plan in self.plans]
+        self._children = Children(programs, self.log_folder, environment(), on_line, self._note)
+
+    def __enter__(self) -> Stack:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts every process; returns at once."""
+        self._children.start()
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Ends every process in order, brain first and the manager last; returns when nothing is left."""
+        self._children.stop(timeout_s)
+        if self._client is not None:
+            self._client.close()
+
+    def kill(self) -> None:
+        """Makes the present or next `stop` end everything at once."""
+        self._children.kill()
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Pid of each process that runs now, by its name."""
+        return self._children.pids
+
+    def pids(self) -> list[int]:
+        """Pids of the processes that run now, without workers."""
+        return list(self._children.pids.values())
+
+    @property
+    def client(self) -> ManagerClient:
+        """A client of the stack's manager, made at first use."""
+        if self._client is None:
+            from bbia_ros.manager.client import ManagerClient
+
+            self._client = ManagerClient(self.options.namespace)
+        return self._client
+
+    def wait_ready(
+        self,
+        timeout_s: float = 90.0,
+        on_status: Callable[[StackStatus], None] = lambda status: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> StackStatus | None:
+        """Waits until the chosen mode is in effect.
+
+        Args:
+            timeout_s: how long.
+            on_status: told of each status on the way, for a progress display.
+            cancelled: asked a few times a second; True ends the wait.
+
+        Returns:
+            The status in which the mode is in effect; None when cancelled.
+
+        Raises:
+            BringupError: it was not reached; the message says what is missing.
+        """
+        deadline, seen = time.monotonic() + timeout_s, None
+        while not cancelled():
+            status = self.client.status
+            if status is not None and status is not seen:
+                seen = status
+                on_status(status)
+                if status.target_mode and status.mode == status.target_mode:
+                    return status
+                if self.options.mode == "":
+                    return status
+            if self.client.fault:
+                raise BringupError(f"the manager {self.client.fault}")
+            if time.monotonic() > deadline:
+                raise BringupError(
+                    f"mode '{self.options.mode}' was not reached within {timeout_s:g} s: {self._missing()}"
+                )
+            self.client.wait_a_moment(0.1)
+        return None
+
+    def _missing(self) -> str:
+        status = self.client.status
+        if status is None:
+            failing = [name for name, count in self._children.failures().items() if count]
+            last = [line for name in failing for line in self._children.tail(name)[-1:]]
+            words = f"; {', '.join(failing)} ended again and again: {' '.join(last)}" if failing else ""
+            return f"the manager was not heard of{words}; logs are in {self.log_folder}"
+        wrong = [f"{node.name} is {node.state}{f' ({node.detail})' if node.detail else ''}"
+                 for node in status.nodes if node.state != "active" or node.detail]  # fmt: skip
+        return "; ".join(wrong)
+
+    def _note(self, process: str, event: str) -> None:
+        self.events.append(event)
+        self._on_event(process, event)
+
+
+def new_log_folder() -> Path:
+    """A new folder for the logs of one run, under XDG_STATE_HOME/bbia_ros/log; the ten newest are kept."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "bbia_ros" / "log"
+    base.mkdir(parents=True, exist_ok=True)
+    for old in sorted(base.iterdir())[: -(KEPT_LOGS - 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=base))
 
 
 def make_factory(node: str) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bbia_ros.manager.yaml_lines import DocumentError, read_document
+from bbia_ros.manager.yaml_lines import DocumentError, Entry, read_document
 
 
 class BringupError(ValueError):
@@ -22,14 +22,21 @@ def one_of(what: str, value: str, known: Sequence[str]) -> None:
 
 
 def check_parameter_file(path: Path) -> None:
-    """Raises BringupError when a ROS parameter file is not readable or would silently lose a duplicate key."""
+    """Raises BringupError when a ROS parameter file is not readable, or would silently lose a duplicate key."""
     try:
         root = read_document(path)
         root.check_keys("the file")
-        for node, entry in root.mapping("the file").items():
-            entry.mapping(f"'{node}'", allowed=("ros__parameters",))
+        _check_sections(root, "the file")
     except DocumentError as error:
         raise BringupError(str(error)) from error
+
+
+def _check_sections(entry: Entry, what: str) -> None:
+    for name, section in entry.mapping(what).items():
+        if name == "ros__parameters":
+            section.mapping("ros__parameters")
+        else:
+            _check_sections(section, f"'{name}'")
 
 
 def write_parameters(path: Path, parameters: Mapping[str, Mapping[str, Any]]) -> None:
@@ -47,13 +54,22 @@ def budget_mb(files: Sequence[Path]) -> float:
     """
     budget: Any = 0.0
     for path in files:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        for key, section in document.items():
-            if str(key).rsplit("/", 1)[-1] == "manager" and isinstance(section, dict):
-                budget = (section.get("ros__parameters") or {}).get("budget_mb", budget)
+        for node, parameters in _sections(yaml.safe_load(path.read_text(encoding="utf-8")), ""):
+            if node.rsplit("/", 1)[-1] in ("manager", "**"):
+                budget = parameters.get("budget_mb", budget)
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 <= budget < float("inf"):
         raise BringupError(f"manager.budget_mb must be a number of megabytes, 0 for no limit, not {budget!r}")
     return float(budget)
+
+
+def _sections(document: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node name of a parameter file, namespaces included, with its parameters."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key == "ros__parameters":
+                yield name, value or {}
+            else:
+                yield from _sections(value, f"{name}/{str(key).strip('/')}")
 
 
 def parse_override(text: str, nodes: Sequence[str]) -> tuple[str, str, Any]:

@@ -73,7 +73,7 @@ class Reconciler:
     @property
     def settled(self) -> bool:
         """Nothing in flight and every node where it should be."""
-        return not self.in_flight and not self._unreached()
+        return not self.in_flight and not self.unreached()
 
     @property
     def busy(self) -> bool:
@@ -94,6 +94,12 @@ class Reconciler:
         if old is not None:
             old.answer(False, f"superseded by {request.label}")
         self.advance()
+
+    def abandon(self, reason: str) -> None:
+        """Answers whoever still waits."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.answer(False, reason)
 
     def returned(self, node: str, state: str) -> None:
         """A node is there, for the first time or again; it catches up with what is wanted of it."""
@@ -160,9 +166,15 @@ class Reconciler:
         request = self._request
         if request is not None and now - self._began >= request.timeout_s:
             self._request = None
-            waiting = "; ".join(f"{node}: {why}" for node, why in self._unreached().items())
+            waiting = "; ".join(f"{node}: {why}" for node, why in self.unreached().items())
             request.answer(False, f"{request.label}: not reached within {request.timeout_s:g} s: {waiting}")
         self.advance()
+
+    def problem(self, node: str) -> str:
+        """What keeps a node from where it should be; empty: nothing, or it is on its way."""
+        if node in self.failures:
+            return self.failures[node]
+        return "" if node in self.present else self._absent.get(node, "is not running")
 
     def advance(self) -> None:
         """Launches what is ready, and answers when nothing is left to do."""
@@ -184,7 +196,7 @@ class Reconciler:
         if self._awaited() and not (request.strict and self.failures):
             return
         self._request = None
-        unreached = self._unreached()
+        unreached = self.unreached()
         if unreached:
             reasons = "; ".join(f"{node}: {why}" for node, why in unreached.items())
             request.answer(False, f"{request.label} is incomplete: {reasons}")
@@ -221,7 +233,7 @@ class Reconciler:
         """Nodes that are not there, but may still come."""
         return [node for node in self.wanted if node not in self.present and node not in self.failures]
 
-    def _unreached(self) -> dict[str, str]:
+    def unreached(self) -> dict[str, str]:
         """Why each node that is not as wanted is not."""
         reasons: dict[str, str] = {}
         for node, wanted in self.wanted.items():

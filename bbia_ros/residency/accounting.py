@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from bbia_ros.residency.errors import ProcessGone
 
 
-class Memory(NamedTuple):
+@dataclass(frozen=True)
+class Memory:
     """Memory of one process [bytes]."""
 
     rss: int

@@ -17,6 +17,7 @@ import importlib
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import traceback
@@ -25,6 +26,8 @@ from typing import Any
 from bbia_ros.residency import accounting, wire
 from bbia_ros.residency.errors import NotPicklable
 
+CANCEL = struct.Struct("<I")
+"""On the control socket: the id of the request to cancel."""
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = 500
 
@@ -167,9 +170,9 @@ class Worker:
             if not data:
                 os._exit(0)
             pending += data
-            while len(pending) >= wire.CANCEL.size:
-                (id_,) = wire.CANCEL.unpack_from(pending)
-                pending = pending[wire.CANCEL.size :]
+            while len(pending) >= CANCEL.size:
+                (id_,) = CANCEL.unpack_from(pending)
+                pending = pending[CANCEL.size :]
                 self._cancelled = id_
                 engine = self._current_engine
                 if id_ == self._current and engine is not None:

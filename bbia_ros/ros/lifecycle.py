@@ -19,6 +19,7 @@ from rclpy.task import Future
 
 from bbia_ros.residency import Lease, ModelSpec
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError
+from bbia_ros.ros.alarm import Alarm
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.coroutines import DrivenActionServer, NodeFuture, answer_later, drive
 from bbia_ros.ros.endpoints import NodePublisher, bounded_overrides
@@ -50,11 +51,13 @@ class BbiaNode(LifecycleNode, Generic[P]):
 
     Attributes:
         parameters_type: frozen dataclass of the node's parameters, see ros/parameters.py.
+        holds_models: whether the node offers the commands about models; the manager has services of these names.
         params: the present parameters; set before `configure` is called.
         figures: measurements shown in /diagnostics.
     """
 
     parameters_type: ClassVar[type[Any]]
+    holds_models: ClassVar[bool] = True
 
     def __init__(self, name: str, context: ProcessContext) -> None:
         super().__init__(name, namespace=None, context=context.ros_context, cli_args=context.cli_args(name))
@@ -65,6 +68,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._made: dict[str, list[Callable[[], None]]] = {Configured: [], Activated: []}
         self._scope = Configured
+        self._alarm: Alarm | None = None
         self._leases: dict[str, Lease] = {}
         self._eager: set[str] = set()
         self._lanes: list[Lane[Any]] = []
@@ -199,7 +203,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
             return CancelResponse.ACCEPT
 
         server = DrivenActionServer(
-            self, kind, name, later=self._later, execute_callback=run, cancel_callback=on_cancel,
+            self, kind, name, later=self.later, execute_callback=run, cancel_callback=on_cancel,
             goal_callback=lambda _: GoalResponse.ACCEPT, result_timeout=60,
         )  # fmt: skip
         self._made[self._scope].append(server.destroy)
@@ -254,14 +258,13 @@ class BbiaNode(LifecycleNode, Generic[P]):
             if isinstance(error, Exception):
                 self._log_failure("coroutine", error)
 
-        self.post(lambda: drive(coroutine, self._later, finished))
+        self.post(lambda: drive(coroutine, self.later, finished))
 
-    def _later(self, delay_s: float, function: Callable[[], None]) -> None:
-        def fire() -> None:
-            self.destroy_timer(timer)
-            function()
-
-        timer = self.create_timer(delay_s, fire, clock=self._steady)
+    def later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Runs a function once in the executor's thread after `delay_s`; to be called in that thread."""
+        if self._alarm is None:
+            self._alarm = Alarm(lambda period_s, ring: self.create_timer(period_s, ring, clock=self._steady))
+        self._alarm.set(delay_s, self._guarded("timer", function))
 
     @staticmethod
     def complete(future: Future, result: Any) -> None:

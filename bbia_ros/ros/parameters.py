@@ -20,7 +20,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -183,7 +187,11 @@ def declare(node: Node, kind: type[T]) -> T:
     for declaration in known:
         if not node.has_parameter(declaration.name):
             _declare_one(node, declaration)
-        values[declaration.name] = declaration.check(_plain(node.get_parameter(declaration.name).value))
+        try:
+            values[declaration.name] = declaration.check(_plain(node.get_parameter(declaration.name).value))
+        except ParameterUninitializedException:
+            # rclpy takes an empty list for bytes; a read-only one stays without a value in ROS.
+            values[declaration.name] = declaration.default
     return build(kind, values)
 
 
@@ -199,7 +207,7 @@ def _declare_one(node: Node, declaration: Declaration) -> None:
         )
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ParameterError(f"parameter '{declaration.name}': {error}") from error
-    if default == [] and declaration.name not in overrides:
+    if default == [] and declaration.name not in overrides and not declaration.meta.read_only:
         node.set_parameters([parameter])
 
 

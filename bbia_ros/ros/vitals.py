@@ -43,9 +43,9 @@ class Vitals:
         self._heartbeat = NodePublisher(make(Heartbeat, f"{name}/heartbeat", qos.heartbeat()), node, always=True)
         self._residency = NodePublisher(make(Residency, f"{name}/residency", qos.STATE), node, always=True)
         self._diagnostics = NodePublisher(make(DiagnosticArray, "/diagnostics", qos.EVENT), node, always=True)
+        commands = {"unload_model": self._unload, "reset_model": self._reset} if node.holds_models else {}
         self._services = [
-            node.create_service(ModelCommand, f"{name}/unload_model", self._unload),
-            node.create_service(ModelCommand, f"{name}/reset_model", self._reset),
+            node.create_service(ModelCommand, f"{name}/{command}", answer) for command, answer in commands.items()
         ]
         self._timer = node.create_timer(HEARTBEAT_S, self._beat, clock=node._steady)
         self._stop_watching = node.process.watch_models(self.changed)

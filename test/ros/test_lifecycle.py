@@ -251,3 +251,21 @@ def test_commands_about_a_strange_model_are_refused_with_the_names() -> None:
         assert "echo:m" in answer.message
         assert not run.call(ModelCommand, "echo/reset_model", ModelCommand.Request(name="nope")).ok
         assert run.call(ModelCommand, "echo/reset_model", ModelCommand.Request(name="echo:m")).ok
+
+
+def test_later_runs_each_function_once_in_the_order_of_their_times() -> None:
+    with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
+        seen: list[int] = []
+        done = threading.Event()
+
+        def book() -> None:
+            run.node.later(0.3, done.set)
+            for number in (3, 1, 2, 0):
+                run.node.later(number * 0.02, lambda number=number: seen.append(number))
+            run.node.later(0.01, lambda: 1 / 0)
+            run.node.later(0.1, lambda: run.node.later(0.0, lambda: seen.append(4)))
+
+        run.on_executor(book)
+        assert done.wait(10)
+        assert seen == [0, 1, 2, 3, 4]
+        assert "division" in run.node.faults()[0]

@@ -1,0 +1,416 @@
+"""The manager node: brings the stack into modes, watches over its nodes, and tells how it is.
+
+It is a lifecycle node like the others, with the same heartbeat, diagnostics and parameters, except that it starts by
+itself: nobody else would start it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lifecycle_msgs.msg import State, TransitionEvent
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+
+from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
+from bbia_ros.manager.plan import Step, widen
+from bbia_ros.manager.reconciler import Reconciler, Request
+from bbia_ros.manager.remote import STATE_NAMES, RemoteNode
+from bbia_ros.manager.report import stack_status
+from bbia_ros.manager.tally import unload_order
+from bbia_ros.manager.waits import NoAnswer, Waits, unless_abandoned
+from bbia_ros.manager.watch import Watch
+from bbia_ros.msg import Heartbeat, Residency, StackStatus
+from bbia_ros.residency.accounting import mem_available
+from bbia_ros.resources import shared_folder
+from bbia_ros.ros import qos
+from bbia_ros.ros.context import ProcessContext
+from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
+from bbia_ros.ros.parameters import param
+from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode
+
+TICK_S = 0.2
+"""Period of the check of heartbeats and deadlines."""
+STATUS_S = 1.0
+"""The status is published at least this often."""
+STATUS_GAP_S = 0.04
+"""And at most this often: changes within it share one message."""
+GREET_S = 5.0
+"""How long a node that appeared may take to say its state."""
+UNLOAD_S = 1.5
+"""How long one node may take to unload a model; the pool that asks for memory waits 2 s in all."""
+
+
+@dataclass(frozen=True)
+class ManagerParameters:
+    """Parameters of the manager."""
+
+    mode: str = param("idle", "mode to enter at start; empty: none, nodes are left as they are", read_only=True)
+    modes_file: str = param("", "path of the modes file; empty: config/modes.yaml of this package", read_only=True)
+    nodes: tuple[str, ...] = param((), "nodes to supervise; empty: all of the modes file", read_only=True)
+    budget_mb: float = param(0.0, "memory for all workers, as the processes were told; 0: no limit [MB]", minimum=0.0,
+                             read_only=True)  # fmt: skip
+    transition_timeout_s: float = param(10.0, "for one transition of a node without its own timeout_s [s]", minimum=0.1)
+    request_timeout_s: float = param(
+        120.0, "for set_mode, and for manage_nodes without its own timeout [s]", minimum=1.0
+    )
+    heartbeat_timeout_s: float = param(2.0, "a node silent for longer is lost [s]", minimum=0.5, read_only=True)
+    appear_timeout_s: float = param(
+        10.0, "a node that is not there is waited for so long [s]", minimum=0.0, read_only=True
+    )
+
+
+class ManagerNode(BbiaNode[ManagerParameters]):
+    """Owns the mode and the supervision. Does not own processes: who started them restarts them."""
+
+    parameters_type = ManagerParameters
+    holds_models = False
+
+    def __init__(self, context: ProcessContext) -> None:
+        super().__init__("manager", context)
+        self._mode = self._target = ""
+        self._residencies: dict[str, Residency] = {}
+        self._labels: dict[str, str] = {}
+        self._runs: dict[str, object] = {}
+        self._asking: set[str] = set()
+        self._waits = Waits(self)
+        self._mode_answers: list[Any] = []
+        self._published = 0.0
+        self._publish_waits = False
+        self.later(0.001, self._start_by_itself)
+
+    def _start_by_itself(self) -> None:
+        if self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED:
+            self.trigger_configure()
+        if self._state_machine.current_state[0] == State.PRIMARY_STATE_INACTIVE:
+            self.trigger_activate()
+
+    # Lifecycle -----------------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Reads the modes; creates the status and the services."""
+        try:
+            table = load_modes(Path(self.params.modes_file or shared_folder("config") / "modes.yaml"))
+            self._table: ModeTable = table.only(self.params.nodes) if self.params.nodes else table
+            if self.params.mode:
+                self._table.mode(self.params.mode)
+        except ModesError as error:
+            raise ConfigurationError(str(error)) from error
+        self._status = self.make_publisher(StackStatus, "manager/status", qos.STATE)
+        self.make_service(SetMode, "manager/set_mode", self._set_mode)
+        self.make_service(ManageNodes, "manager/manage_nodes", self._manage_nodes)
+        self.make_service(ModelCommand, "manager/reset_model", self._reset_model)
+        self.make_service(FreeMemory, "manager/free_memory", self._free_memory)
+
+    def activate(self) -> None:
+        """Begins to watch the nodes, and enters the first mode."""
+        rules, now = self._table.rules, time.monotonic()
+        self._watch = Watch(self.params.heartbeat_timeout_s)
+        self._reconciler = Reconciler(rules, self._launch, time.monotonic, self.params.appear_timeout_s)
+        self._remotes = {name: RemoteNode(name, self, self._waits) for name in rules}
+        self._published = now
+        for name in rules:
+            self.make_subscription(Heartbeat, f"{name}/heartbeat", self._on_heartbeat, qos.heartbeat())
+            self.make_subscription(Residency, f"{name}/residency", self._on_residency, qos.STATE)
+            self.make_subscription(
+                TransitionEvent, f"{name}/transition_event", partial(self._on_transition, name),
+                QoSProfile(depth=10),
+            )  # fmt: skip
+        self.make_subscription(Residency, "manager/residency", self._on_residency, qos.STATE)
+        self.make_timer(TICK_S, self._tick)
+        if self.params.mode:
+            self._enter(self.params.mode, None)
+
+    def deactivate(self) -> None:
+        """Answers whoever waits; the nodes stay as they are."""
+        self._reconciler.abandon("the manager was deactivated")
+        self._waits.abandon()
+        for store in (self._residencies, self._labels, self._runs):
+            store.clear()
+        self._asking.clear()
+        self._mode = self._target = ""
+
+    # Requests ------------------------------------------------------------------------------------------------------
+
+    def _set_mode(self, request: SetMode.Request, response: SetMode.Response) -> Any:
+        if not self.active:
+            return SetMode.Response(message="the manager is not active")
+        try:
+            self._table.mode(request.mode)
+        except ModesError as error:
+            return SetMode.Response(message=str(error))
+        answer = self.future()
+        self._enter(request.mode, answer)
+        return answer
+
+    def _enter(self, name: str, answer: Any) -> None:
+        if answer is not None and self._mode_answers and self._target == name:
+            self._mode_answers.append(answer)  # the same wish again: both are answered together
+            return
+        mode, waiting, began = self._table.mode(name), [] if answer is None else [answer], time.monotonic()
+
+        def reached(ok: bool, message: str) -> None:
+            seconds = time.monotonic() - began
+            if ok:
+                self._mode = name
+                self.figures.duration("mode change", seconds)
+            self._tell(ok, message)
+            for future in waiting:
+                self.complete(future, SetMode.Response(ok=ok, message=message))
+            waiting.clear()
+
+        # pursue() answers the request before, which clears its own list.
+        self._target = name
+        request = Request(
+            f"mode '{name}'", mode.states, reached, mode.parameters, timeout_s=self.params.request_timeout_s
+        )
+        self._mode_answers = waiting
+        self._reconciler.pursue(request)
+        self._progress()
+
+    def _manage_nodes(self, request: ManageNodes.Request, response: ManageNodes.Response) -> Any:
+        if not self.active:
+            return ManageNodes.Response(message="the manager is not active")
+        up, down = list(request.activate), list(request.deactivate)
+        try:
+            self._table.check_nodes([*up, *down])
+            wanted = widen(up, down, {**self._reconciler.present, **self._reconciler.wanted}, self._table.rules)
+        except ModesError as error:
+            return ManageNodes.Response(message=str(error))
+        answer = self.future()
+
+        def reached(ok: bool, message: str) -> None:
+            self._tell(ok, message)
+            self.complete(answer, ManageNodes.Response(ok=ok, message=message))
+
+        words = [f"activate {', '.join(up)}"] * bool(up) + [f"deactivate {', '.join(down)}"] * bool(down)
+        self._mode_answers = []
+        timeout_s = request.timeout_s if request.timeout_s > 0 else self.params.request_timeout_s
+        label = f"request to {' and '.join(words)}" if words else "request for no node"
+        self._reconciler.pursue(Request(label, wanted, reached, {}, request.strict, timeout_s))
+        self._changed()
+        return answer
+
+    def _tell(self, ok: bool, message: str) -> None:
+        if ok or message.startswith("superseded"):
+            self.get_logger().info(message)
+        else:
+            self.get_logger().error(message)
+
+    def _reset_model(self, request: ModelCommand.Request, response: ModelCommand.Response) -> Any:
+        holders = [n for n, report in self._residencies.items() if any(m.name == request.name for m in report.models)]
+        holders = [name for name in holders if name in self._remotes]
+        if not holders:
+            known = sorted({model.name for report in self._residencies.values() for model in report.models})
+            response.message = f"unknown model '{request.name}'; known: {', '.join(known) or 'none yet'}"
+            return response
+        answer = self.future()
+
+        async def reset() -> None:
+            self.complete(answer, await self._remotes[holders[0]].command_model("reset", request.name, UNLOAD_S))
+
+        self.run_coroutine(unless_abandoned(reset()))
+        return answer
+
+    def _free_memory(self, request: FreeMemory.Request, response: FreeMemory.Response) -> Any:
+        if not self.active:
+            return FreeMemory.Response(message="the manager is not active")
+        answer = self.future()
+
+        async def free() -> None:
+            freed, done = 0, []
+            for node, model in unload_order(self._residencies, request.requester):
+                if freed >= request.needed_bytes:
+                    break
+                if node in self._remotes:
+                    result = await self._remotes[node].command_model("unload", model, UNLOAD_S)
+                    if result.ok:
+                        freed += result.released_bytes
+                        done.append(model)
+            ok = freed >= request.needed_bytes
+            message = (
+                f"unloaded {', '.join(done)} for {request.requester}" if done else "no idle model in other processes"
+            )
+            self.get_logger().info(f"{message}: {freed / 1e6:.0f} of {request.needed_bytes / 1e6:.0f} MB")
+            self.complete(answer, FreeMemory.Response(ok=ok, freed_bytes=freed, message=message))
+
+        self.run_coroutine(unless_abandoned(free()))
+        return answer
+
+    # Steps ---------------------------------------------------------------------------------------------------------
+
+    def _launch(self, step: Step, parameters: Mapping[str, ParameterValue]) -> None:
+        run = self._runs[step.node] = object()
+        timeout_s = self._table.rules[step.node].timeout_s or self.params.transition_timeout_s
+        began = time.monotonic()
+
+        def done(error: str, state: str) -> None:
+            if self._runs.get(step.node) is not run or not self.active:
+                return  # the node was lost meanwhile, or so were we
+            del self._runs[step.node]
+            self._labels.pop(step.node, None)
+            sign = self._watch.signs.get(step.node)
+            if sign is not None:
+                self._watch.grant(sign.process, time.monotonic())
+            if error:
+                self.get_logger().error(f"{step}: {error}")
+            self.figures.duration(step.action, time.monotonic() - began)
+            self._reconciler.finished(step, error, state)
+            self._progress()
+
+        work = self._remotes[step.node].carry_out(step, parameters, timeout_s, done)
+        self.run_coroutine(unless_abandoned(work))
+
+    def _progress(self) -> None:
+        """After every event: the target mode may be reached now, also after a node has come back."""
+        if self._target and self._mode != self._target and self._reconciler.settled:
+            states = self._table.mode(self._target).states
+            if all(self._reconciler.wanted.get(node) == state for node, state in states.items()):
+                self._mode = self._target
+        self._changed()
+
+    # Observation ---------------------------------------------------------------------------------------------------
+
+    def _on_heartbeat(self, message: Heartbeat) -> None:
+        name, sign = message.node, self._watch.signs.get(message.node)
+        if name not in self._remotes:
+            return
+        state = STATE_NAMES.get(message.state, "")
+        if state == "finalized":
+            self._gone(name, "has been shut down")
+            return
+        fault_changed = sign is None or sign.fault != message.fault
+        if self._watch.heartbeat(name, message.pid, message.process, message.fault, time.monotonic()):
+            self._runs.pop(name, None)
+            if name in self._reconciler.present:
+                self._reconciler.lost(name, "was started anew")
+            self._ask_state(name, back=True)
+        elif state and state != self._reconciler.present.get(name, state) and name not in self._reconciler.in_flight:
+            self._ask_state(name, back=False)
+        if fault_changed:
+            self._changed()
+
+    def _on_transition(self, name: str, event: TransitionEvent) -> None:
+        state = STATE_NAMES.get(event.goal_state.id)
+        if state == "finalized":
+            self._gone(name, "has been shut down")
+        elif state is None:
+            self._labels[name] = event.goal_state.label
+        else:
+            self._labels.pop(name, None)
+            if name not in self._reconciler.in_flight and self._reconciler.present.get(name, state) != state:
+                self._ask_state(name, back=False)
+        self._changed()
+
+    def _ask_state(self, name: str, back: bool) -> None:
+        """Asks a node where it stands: heartbeats and events may be older than our own last step."""
+        if name in self._asking:
+            return
+        self._asking.add(name)
+
+        async def ask() -> None:
+            try:
+                state = await self._remotes[name].state(GREET_S)
+            except NoAnswer:
+                state = ""
+            self._asking.discard(name)
+            if not self.active:
+                return
+            if back or name not in self._reconciler.present:
+                if state in STATE_NAMES.values() and state != "finalized":
+                    self._reconciler.returned(name, state)
+                else:
+                    self._watch.signs[name].alive = False  # the next heartbeat is another first one
+            elif state and name not in self._reconciler.in_flight:
+                self._reconciler.observed(name, state)
+            self._progress()
+
+        self.run_coroutine(unless_abandoned(ask()))
+
+    def _on_residency(self, message: Residency) -> None:
+        old = self._residencies.get(message.node)
+        self._residencies[message.node] = message
+        if old is None or [(m.name, m.state, m.pid) for m in old.models] != [
+            (m.name, m.state, m.pid) for m in message.models
+        ]:
+            self._changed()
+
+    def _gone(self, name: str, reason: str) -> None:
+        sign = self._watch.signs.get(name)
+        if sign is not None and sign.alive:
+            sign.alive = False
+            self.get_logger().info(f"{name} {reason}")
+        self._forget(name, reason)
+
+    def _forget(self, name: str, reason: str) -> None:
+        self._runs.pop(name, None)
+        self._labels.pop(name, None)
+        self._residencies.pop(name, None)
+        if name in self._reconciler.present:
+            self._reconciler.lost(name, reason)
+        self._changed()
+
+    # Time ----------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._waits.expire(now)
+        signs = self._watch.signs
+        busy = {signs[node].process for node in self._reconciler.in_flight if node in signs}
+        for name, reason in self._watch.check(now, busy):
+            self.get_logger().error(f"{name} is lost: {reason}")
+            self._forget(name, reason)
+        self._reconciler.tick()
+        if now - self._published >= STATUS_S:
+            self._publish()
+
+    def _changed(self) -> None:
+        """The status has changed: it is published at once, or together with the changes of the next moment."""
+        if self._publish_waits or not self.active:
+            return
+        self._publish_waits = True
+        self.later(max(0.001, STATUS_GAP_S - (time.monotonic() - self._published)), self._publish)
+
+    def _publish(self) -> None:
+        self._publish_waits = False
+        if not self.active:
+            return
+        self._published = time.monotonic()
+        self._status.publish(
+            stack_status(
+                stamp=self.now(),
+                mode=self._mode,
+                target_mode=self._target,
+                process=self.process.name,
+                nodes=self._table.rules,
+                reconciler=self._reconciler,
+                watch=self._watch,
+                transitions=self._labels,
+                residencies=self._residencies,
+                budget_bytes=round(self.params.budget_mb * 1e6),
+                available_bytes=mem_available(),
+            )
+        )
+
+    # Host of the remote nodes ----------------------------------------------------------------------------------------
+
+    def fault_of(self, node: str) -> str:
+        """What the node's last heartbeat says is wrong; empty: nothing."""
+        sign = self._watch.signs.get(node)
+        return sign.fault if sign is not None else ""
+
+    def parameter_message(self, name: str, value: ParameterValue) -> Any:
+        """A parameter as rcl_interfaces/Parameter."""
+        return Parameter(name, value=value).to_parameter_msg()
+
+
+def main() -> int:
+    """Runs the manager in a process of its own."""
+    from bbia_ros.ros.process import run_alone
+
+    return run_alone("manager", ManagerNode)
