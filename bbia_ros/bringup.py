@@ -36,6 +36,8 @@ __all__ = [
     "main", "plan_processes",
 ]  # fmt: skip
 
+STUCK_S = 15.0
+"""A stack that has named its problems and not changed for so long will not get there by itself."""
 KEPT_LOGS = 10
 """Log folders of earlier runs that are kept."""
 GUARD_S = 4.5
@@ -154,6 +156,7 @@ class Stack:
             BringupError: it was not reached; the message says what is missing.
         """
         deadline, seen = time.monotonic() + timeout_s, None
+        picture, unchanged_since = "", time.monotonic()
         while not cancelled():
             status = self.client.status
             if status is not None and status is not seen:
@@ -163,6 +166,10 @@ class Stack:
                     return status
                 if self.options.mode == "":
                     return status
+            if picture != (picture := self._missing()):
+                unchanged_since = time.monotonic()
+            if "(" in picture and time.monotonic() - unchanged_since > STUCK_S:
+                raise BringupError(f"mode '{self.options.mode}' cannot be reached: {picture}")
             if self.client.fault:
                 raise BringupError(f"the manager {self.client.fault}")
             if time.monotonic() > deadline:
@@ -179,9 +186,8 @@ class Stack:
             last = [line for name in failing for line in self._children.tail(name)[-1:]]
             words = f"; {', '.join(failing)} ended again and again: {' '.join(last)}" if failing else ""
             return f"the manager was not heard of{words}; logs are in {self.log_folder}"
-        wrong = [f"{node.name} is {node.state}{f' ({node.detail})' if node.detail else ''}"
-                 for node in status.nodes if node.state != "active" or node.detail]  # fmt: skip
-        return "; ".join(wrong)
+        wrong = [f"{node.name} is {node.state} ({node.detail})" for node in status.nodes if node.detail]
+        return "; ".join(wrong) or ", ".join(f"{node.name} is {node.state}" for node in status.nodes)
 
     def _note(self, process: str, event: str) -> None:
         self.events.append(event)

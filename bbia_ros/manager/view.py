@@ -125,7 +125,7 @@ def _fields(message: Any, *names: str) -> dict[str, Any]:
 
 
 def _seconds(stamp: Any) -> float:
-    return float(stamp.sec) + stamp.nanosec * 1e-9
+    return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def _styled(state: str) -> Text:
