@@ -53,12 +53,13 @@ _ENGLISH_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven",
 _FRENCH_NUMBERS = ("aucun", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix")
 
 
-def find_label(words: str, labels: Iterable[str] = ()) -> str | None:
+def find_label(words: str, labels: Iterable[str] = (), forgiving: bool = False) -> str | None:
     """The label that a person means.
 
     Args:
         words: What they said it is, for instance "the small appel please".
         labels: Labels in use besides the known ones; their spelling is returned.
+        forgiving: Accept what merely resembles a name; not where other words are as likely ("planets" is not "plant").
 
     Returns:
         A label, or None when nothing resembles the words.
@@ -76,7 +77,7 @@ def find_label(words: str, labels: Iterable[str] = ()) -> str | None:
             if form in names:
                 return names[form]
     for span in spans:
-        if len(span) > 3 and (close := difflib.get_close_matches(span, names, 1, _CLOSE)):
+        if forgiving and len(span) > 3 and (close := difflib.get_close_matches(span, names, 1, _CLOSE)):
             return names[close[0]]
     return None
 

@@ -46,7 +46,7 @@ def describe_people(view: View, language: str) -> Answer:
 
 def look_at(words: str, view: View, language: str) -> Answer:
     """Turns to a thing by name, if it is in sight or was lately; otherwise says that it is not."""
-    label = find_label(words, [thing.label for thing in view.things] + list(view.lately))
+    label = find_label(words, [*view.counts(), *view.lately], forgiving=True)
     if label is None:
         name = " ".join(words.split()[:2])
         text = f"Je ne connais pas cela : {name}." if language == "fr" else f"I do not know what that is: {name}."
@@ -78,7 +78,7 @@ def count_things(words: str, view: View, language: str) -> Answer:
 
 def locate(words: str, view: View, language: str) -> Answer | None:
     """Whether and on which side a thing is; None when the words name nothing that a detector could know."""
-    label = find_label(words, [thing.label for thing in view.things])
+    label = find_label(words, view.counts())
     if label is None:
         return None
     if not view.watching:

@@ -177,9 +177,9 @@ class EmotionNode(BbiaNode[EmotionParameters]):
     def _publish_mood(self) -> None:
         reading = self._mood.read(time.monotonic())
         last = self._published
-        if last is not None and last.label == reading.label:
-            if abs(last.intensity - reading.intensity) < self.params.mood.step:
-                return
+        step = abs(last.intensity - reading.intensity) if last is not None else math.inf
+        if last is not None and last.label == reading.label and step < self.params.mood.step:
+            return
         self._published = reading
         self._robot.publish(_message("robot", reading, Header(stamp=self.now()), 0))
 
