@@ -1,7 +1,7 @@
 # Sourced by the Makefile and usable in a shell: `. tools/setup/env.sh`. The environment that builds and runs bbia_ros.
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=${VENV:-$_root/.venv}
-ROS_SETUP=${ROS_SETUP-$(for f in "/opt/ros/${ROS_DISTRO:-none}/setup.bash" /opt/ros/*/setup.bash; do [ -e "$f" ] && echo "$f" && break; done)}
+ROS_SETUP=${ROS_SETUP-$(for f in "/opt/ros/${ROS_DISTRO:-none}/setup.bash" /opt/ros/*/setup.bash; do [ -e "$f" ] && echo "$f" && break; done; true)}
 export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH
 if [ -n "$ROS_SETUP" ]; then
   set +u; . "$ROS_SETUP"; set -u
