@@ -37,7 +37,7 @@ class Lease:
 
     def preload(self) -> Future[None]:
         """Load now, in the background; the future tells when it is ready, or why not (same errors as `call`)."""
-        return self._pool.preload(self)
+        return self._pool.dispatcher.preload(self)
 
     def call(self, method: str, /, *args: Any, timeout_s: float = 10.0, **kwargs: Any) -> Any:
         """Call a method of the engine and wait for its result, loading the model first if it is absent.
@@ -59,7 +59,7 @@ class Lease:
             NotPicklable: An argument that cannot cross.
             WorkerDied: The worker process ended meanwhile.
         """
-        return self._pool.call(self, method, args, kwargs, timeout_s)
+        return self._pool.dispatcher.call(self, method, args, kwargs, timeout_s)
 
     def stream(self, method: str, /, *args: Any, timeout_s: float = 30.0, **kwargs: Any) -> Stream:
         """Call a generator method. Nothing happens before the first item is asked for.
@@ -75,7 +75,7 @@ class Lease:
 
     def cancel(self) -> None:
         """Cancel every call of this lease, running or waiting; they raise CallCancelled. Does not block."""
-        self._pool.cancel(self)
+        self._pool.dispatcher.cancel(self)
 
     def release(self) -> ReleaseRecord | None:
         """Give the lease back, cancelling its calls. Does nothing the second time.
@@ -107,7 +107,7 @@ class Stream(Iterator[Any]):
         self.call = StreamCall(f"{lease.spec.name}.{method}", timeout_s)
         self._items: ItemStream | None = None
         self._done = False
-        pool.enlist(lease, self.call)
+        pool.dispatcher.enlist(lease, self.call)
 
     def __iter__(self) -> Stream:
         return self
@@ -118,14 +118,14 @@ class Stream(Iterator[Any]):
             raise StopIteration
         try:
             if self._items is None:
-                self._items = self._pool.open_stream(self.lease, self.call, *self._request)
+                self._items = self._pool.dispatcher.open_stream(self.lease, self.call, *self._request)
             item = self._items.read(self.call.timeout_s)
         except BaseException as error:
             self._done = True
             if not isinstance(error, StopIteration):
                 # An item that cannot be rebuilt leaves the worker running: let it stop.
                 self.cancel()
-            self._pool.end(self.lease, self.call, isinstance(error, StopIteration))
+            self._pool.dispatcher.delist(self.lease, self.call)
             raise
         self.call.touched = time.monotonic()
         return item
@@ -144,4 +144,4 @@ class Stream(Iterator[Any]):
     def __del__(self) -> None:
         if not getattr(self, "_done", True):
             # May run anywhere, under any lock: only leave a note.
-            self._pool.note_dropped(self.call)
+            self._pool.dispatcher.note_dropped(self.call)

@@ -16,6 +16,8 @@ from bbia_ros.residency.spec import MB, ModelSpec
 
 _log = logging.getLogger(__name__)
 _KEPT = 500
+_NEWS = 0.02
+"""A figure that changed by less than this share is not worth writing."""
 
 
 def state_directory() -> Path:
@@ -25,7 +27,7 @@ def state_directory() -> Path:
 
 
 class Measurements:
-    """Private bytes when loaded and at the peak while loading, per machine, model, engine, arguments and device.
+    """Private bytes when loaded, at the peak while loading, and in use; per machine, model, engine, arguments, device.
 
     Kept in a JSON file; without one (path "") only in memory. A file that cannot be written costs a warning:
     the declared size serves again next time.
@@ -39,40 +41,46 @@ class Measurements:
 
     def peak_bytes(self, spec: ModelSpec) -> int:
         """Bytes to reserve for loading: the measured peak, or what the spec declares."""
-        figures = self._figures(spec)
-        return figures[1] if figures is not None else int(spec.declared_mb * MB)
+        entry = self._entry(spec)
+        peak = entry.get("peak_bytes")
+        if type(peak) is not int or peak <= 0:
+            return int(spec.declared_mb * MB)
+        return max(peak, self.used_bytes(spec))
 
-    def loaded_bytes(self, spec: ModelSpec) -> int | None:
-        """Private bytes when loaded, if they were measured."""
-        figures = self._figures(spec)
-        return figures[0] if figures is not None else None
+    def used_bytes(self, spec: ModelSpec) -> int:
+        """Private bytes before its last unload, after it had been used; 0 if not measured."""
+        used = self._entry(spec).get("used_bytes")
+        return used if type(used) is int and used > 0 else 0
 
     def record(self, spec: ModelSpec, loaded: int, peak: int) -> None:
         """Remember a load."""
-        key = _key(spec)
-        entry = {"name": spec.name, "loaded_bytes": int(loaded), "peak_bytes": int(max(peak, loaded))}
+        self._update(spec, {"loaded_bytes": int(loaded), "peak_bytes": int(max(peak, loaded))})
+
+    def record_use(self, spec: ModelSpec, held: int) -> None:
+        """Remember what it held before it was unloaded: arenas and caches grow with use."""
+        if abs(held - self.used_bytes(spec)) > _NEWS * held:
+            self._update(spec, {"used_bytes": int(held)})
+
+    def _update(self, spec: ModelSpec, figures: dict[str, int]) -> None:
+        key, entry = _key(spec), self._entry(spec)
         known = self._load()
-        if known.get(key) == entry:
+        old = {name: entry.get(name, 0) for name in figures}
+        if all(type(old[name]) is int and abs(old[name] - value) <= _NEWS * value for name, value in figures.items()):
             return
-        known[key] = entry
+        known[key] = {**entry, "name": spec.name, **figures}
         if self._file is None:
             return
         try:
             with self._file.change() as data:
-                data[key] = entry
-                for old in list(data)[: max(0, len(data) - _KEPT)]:
-                    del data[old]
+                data[key] = known[key]
+                for stale in list(data)[: max(0, len(data) - _KEPT)]:
+                    del data[stale]
         except LedgerError as error:
             _log.warning("measured sizes are not kept: %s", error)
 
-    def _figures(self, spec: ModelSpec) -> tuple[int, int] | None:
+    def _entry(self, spec: ModelSpec) -> dict[str, Any]:
         entry = self._load().get(_key(spec))
-        if not isinstance(entry, dict):
-            return None
-        loaded, peak = entry.get("loaded_bytes"), entry.get("peak_bytes")
-        if type(loaded) is not int or type(peak) is not int or not 0 < loaded <= peak:
-            return None
-        return loaded, peak
+        return entry if isinstance(entry, dict) else {}
 
     def _load(self) -> dict[str, Any]:
         if self._known is None:

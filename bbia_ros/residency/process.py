@@ -8,12 +8,12 @@ import signal
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from bbia_ros.residency import accounting, wire
 from bbia_ros.residency.call import Call
+from bbia_ros.residency.child import Child
 from bbia_ros.residency.errors import (
     CallTimeout,
     EngineError,
@@ -23,7 +23,7 @@ from bbia_ros.residency.errors import (
     WorkerDied,
 )
 from bbia_ros.residency.spawner import SPAWNER, Spawned
-from bbia_ros.residency.worker import CANCEL
+from bbia_ros.residency.turns import Turns
 
 CANCEL_GRACE_S = 0.3
 """A cancelled call that has not ended by then ends with its worker."""
@@ -36,32 +36,41 @@ class WorkerProcess:
 
     Owns the process, its sockets and its pidfd. The thread that makes a call sends the request and reads the
     answer itself; calls take turns, first come first served. Does not know about leases, states or budgets.
+
+    Attributes:
+        pid: Of the process.
+        blameless: When dead: it was killed for a cancel, which is no failure of the model.
+        lock: Guards the descriptors and the stream's `reading`.
+        closed: Whether the descriptors are closed.
     """
 
-    isolated = True
-
     def __init__(self, spawned: Spawned) -> None:
-        self._popen = spawned.process
         self.pid = spawned.process.pid
+        self.blameless = False
+        self.lock = threading.Lock()
+        self.closed = False
         self._connection = wire.Connection(spawned.calls)
         self._control = spawned.control
         self._control.setblocking(False)
-        self._pidfd = os.pidfd_open(self.pid)
-        self._interrupt = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self._child = Child(spawned.process)
+            self._interrupt = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError:
+            # Out of descriptors. Without its sockets the worker ends by itself.
+            self._connection.close()
+            self._control.close()
+            spawned.process.wait()
+            raise
         self._poll = select.poll()
         self._poll.register(self._connection.fileno(), select.POLLIN)
         self._poll.register(self._interrupt, select.POLLIN)
-        self.lock = threading.Lock()
-        self._turns: deque[threading.Event] = deque()
-        self._taken = False
-        self._id = 0
-        self._death: WorkerDied | None = None
+        self._turns = Turns()
         self._stream: ProcessStream | None = None
-        self._ending = False
+        self._id = 0
+        self._death = ""
         self._held = 0
-        self.blameless = False
+        self._ending = False
         self._close_wanted = False
-        self.closed = False
 
     @classmethod
     def start(cls, nice: int = 19, threads: int = 0) -> WorkerProcess:
@@ -70,13 +79,13 @@ class WorkerProcess:
 
     @property
     def death_fd(self) -> int:
-        """A descriptor that becomes readable when the process has ended (a pidfd)."""
-        return self._pidfd
+        """The pidfd: readable when the process has ended; -1 when it is closed."""
+        return self._child.pidfd
 
     @property
     def dead(self) -> bool:
-        """Whether the process was found dead or was ended."""
-        return self._death is not None
+        """Whether the process was found dead, or was ended."""
+        return bool(self._death)
 
     def load(
         self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float
@@ -90,6 +99,7 @@ class WorkerProcess:
             EngineError: Its constructor raised.
             CallTimeout: It took too long and the worker was killed.
             WorkerDied: The worker died of it.
+            NotPicklable: Its arguments cannot be sent.
         """
         held, peak = self._request(wire.LOAD, call, (model, engine, dict(arguments)), timeout_s)
         return int(held), int(peak)
@@ -115,8 +125,8 @@ class WorkerProcess:
     def stream(
         self, call: Call, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float
     ) -> ProcessStream:
-        """Start a generator method; the worker belongs to the stream until it is closed."""
-        segments = self._pack(call, (model, method, args, kwargs))
+        """Start a generator method; the worker belongs to the stream until it has ended."""
+        segments = _pack(call, (model, method, args, kwargs))
         self._take_turn(call, time.monotonic() + timeout_s, timeout_s)
         try:
             id_ = self._send(wire.STREAM, call, segments)
@@ -126,67 +136,15 @@ class WorkerProcess:
         self._stream = ProcessStream(self, call, id_)
         return self._stream
 
-    def begin_end(self) -> None:
-        """Ask the worker to close its engines and exit, cancelling what runs. Does not block."""
-        with self.lock:
-            if self._ending or self.closed:
-                return
-            self._ending = True
-        self._held = _private(self.pid)
-        self._send_cancel(self._id)
-        # The worker finds the end of the stream when its current call is done. What it still answers can be read.
-        self._connection.shutdown(socket.SHUT_WR)
-
-    def finish_end(self, deadline: float) -> tuple[int, int]:
-        """Wait for the exit until `deadline` (monotonic), then terminate, then kill; reap and close everything.
-
-        Returns:
-            Private bytes just before `begin_end`, and how many of them are back.
-        """
-        if not self._await_exit(deadline):
-            self._signal(signal.SIGTERM)
-            if not self._await_exit(time.monotonic() + _TERM_GRACE_S):
-                self._signal(signal.SIGKILL)
-        self._reap(WorkerDied(f"the worker (pid {self.pid}) was ended"))
-        self._close()
-        return self._held, self._held - _private(self.pid)
-
-    def kill(self, reason: str, blame: bool = True) -> None:
-        """SIGKILL the worker; every call on it ends with WorkerDied at once.
-
-        Args:
-            reason: One sentence for those calls.
-            blame: Whether the model is at fault (counts as a failure).
-        """
-        with self.lock:
-            if self._death is None:
-                self._death = WorkerDied(reason)
-                self.blameless = not blame
-        self._signal(signal.SIGKILL)
-        self._reap()
-
-    def bury(self) -> WorkerDied:
-        """Reap a worker that died by itself, release its descriptors and tell why it died."""
-        error = self._reap()
-        self._close()
-        return error
-
     # --- one request -------------------------------------------------------------------------------------
 
-    def _pack(self, call: Call, body: tuple[Any, ...]) -> list[Any]:
-        try:
-            return wire.pack(body)
-        except NotPicklable as error:
-            raise NotPicklable(f"an argument of {call.label} {error}") from error.__cause__
-
     def _request(self, kind: int, call: Call, body: tuple[Any, ...], timeout_s: float) -> Any:
-        segments = self._pack(call, body)
+        segments = _pack(call, body)
         deadline = time.monotonic() + timeout_s
         self._take_turn(call, deadline, timeout_s)
         try:
             id_ = self._send(kind, call, segments)
-            message = self.next_message(call, id_, deadline, timeout_s)
-            return self.unpack(call, message)
+            return unpack(call, self.next_message(call, id_, deadline, timeout_s))
         finally:
             self.give_turn()
 
@@ -228,10 +186,7 @@ class WorkerProcess:
                 except OSError:
                     message = None
                 if message is None:
-                    if overdue is not None:
-                        self._died(call)
-                        raise overdue
-                    raise self._died(call)
+                    raise overdue or self._died(call)
                 if message.id != id_:
                     continue
                 if overdue is None:
@@ -241,29 +196,38 @@ class WorkerProcess:
         except wire.WireError as error:
             self.kill(str(error))
             raise
+        except KeyboardInterrupt:
+            # The request goes on without us: stop it, its answer will be skipped.
+            self._send_cancel(id_)
+            raise
         finally:
             call.waker = None
 
-    def unpack(self, call: Call, message: wire.Message) -> Any:
-        """Rebuild what a message carries, or raise the engine's error."""
+    def _take_turn(self, call: Call, deadline: float, timeout_s: float) -> None:
         try:
-            body = message.body()
-        except Exception as error:  # the classes of the result run their own code, or are missing here
-            kind = type(error).__name__
-            raise EngineError(f"the result of {call.label} cannot be rebuilt here: {error}", kind) from error
-        if message.kind == wire.ERROR:
-            kind, text, trace = body
-            raise EngineError(text or kind, kind, trace)
-        return body
+            self._turns.take(call, deadline, timeout_s)
+        except BaseException:
+            # It may have been ours for a moment.
+            self.close_unused()
+            raise
+
+    def give_turn(self) -> None:
+        """Let the next call have the worker; for the thread whose turn it is."""
+        self._stream = None
+        self._turns.give()
+        if self._close_wanted:
+            self.close_unused()
 
     def _readable(self, deadline: float) -> bool:
         """Wait for bytes, an interrupt or the deadline; tells of bytes (and of the end of the stream) only."""
         readable = False
-        for fd, _ in self._poll.poll(min(max(0.0, deadline - time.monotonic()) * 1000 + 1, _LONGEST_POLL_MS)):
+        timeout_ms = min(max(0.0, deadline - time.monotonic()) * 1000 + 1, _LONGEST_POLL_MS)
+        for fd, _ in self._poll.poll(timeout_ms):
             if fd == self._interrupt:
                 try:
                     os.eventfd_read(self._interrupt)
                 except BlockingIOError:
+                    # Meant for the call before.
                     pass
             else:
                 readable = True
@@ -279,119 +243,89 @@ class WorkerProcess:
             if self.closed:
                 return
             try:
-                self._control.send(CANCEL.pack(id_))
+                self._control.send(wire.CANCEL.pack(id_))
             except OSError:
                 # Dead, or not reading for long: the kill that follows settles it.
                 pass
 
-    # --- turns -------------------------------------------------------------------------------------------
+    # --- death and end -----------------------------------------------------------------------------------
 
-    def _take_turn(self, call: Call, deadline: float, timeout_s: float) -> None:
+    def begin_end(self) -> None:
+        """Ask the worker to close its engines and exit, cancelling what runs. Does not block."""
         with self.lock:
-            if self._death is not None:
-                raise WorkerDied(str(self._death))
-            if not self._taken:
-                self._taken = True
+            if self._ending or self.closed:
                 return
-            turn = threading.Event()
-            self._turns.append(turn)
-        granted = False
-        try:
-            granted = call.wait(turn, max(0.0, deadline - time.monotonic()))
-            if self._death is not None:
-                raise WorkerDied(str(self._death))
-            if not granted:
-                raise CallTimeout(f"{call.label} did not get its turn within {timeout_s:g} s")
-        except BaseException:
-            with self.lock:
-                try:
-                    self._turns.remove(turn)
-                    mine = False
-                except ValueError:
-                    # Granted in the same moment: pass it on.
-                    mine = True
-            if mine:
-                self.give_turn()
-            raise
+            self._ending = True
+        self._held = _private(self.pid)
+        self._send_cancel(self._id)
+        # The worker finds the end of the stream when its current call is done. What it still answers can be read.
+        self._connection.shutdown(socket.SHUT_WR)
 
-    def give_turn(self) -> None:
-        """Let the next call have the worker; for the thread whose turn it is."""
+    def finish_end(self, deadline: float) -> tuple[int, int]:
+        """Wait for the exit until `deadline` (monotonic), then terminate, then kill; reap and close everything.
+
+        Returns:
+            Private bytes just before `begin_end`, and how many of them are back.
+        """
+        if not self._child.wait(deadline):
+            self._child.signal(signal.SIGTERM)
+        self._reap(f"the worker (pid {self.pid}) was ended")
+        self._close()
+        return self._held, self._held - _private(self.pid)
+
+    def kill(self, reason: str, blame: bool = True) -> None:
+        """SIGKILL the worker; every call on it ends with WorkerDied at once.
+
+        Args:
+            reason: One sentence for those calls.
+            blame: Whether the model is at fault (counts as a failure).
+        """
         with self.lock:
-            self._stream = None
-            if self._turns:
-                self._turns.popleft().set()
-            else:
-                self._taken = False
-                self._close_if_unused()
+            if not self._death:
+                self._death = reason
+                self.blameless = not blame
+        self._child.signal(signal.SIGKILL)
+        self._reap("")
 
-    # --- death -------------------------------------------------------------------------------------------
+    def bury(self) -> WorkerDied:
+        """Reap a worker that died by itself, release its descriptors and tell why it died."""
+        self._reap("")
+        self._close()
+        return WorkerDied(self._death)
 
     def gone(self, call: Call) -> WorkerDied:
         """The error of a call that found the worker dead."""
         return WorkerDied(f"{call.label}: {self._death or 'the worker has ended'}")
 
     def _died(self, call: Call) -> WorkerDied:
-        return WorkerDied(f"{call.label}: {self._reap()}")
+        self._reap("")
+        return self.gone(call)
 
-    def _reap(self, error: WorkerDied | None = None) -> WorkerDied:
+    def _reap(self, reason: str) -> None:
         """Note the death once, wake everybody who waits for a turn, collect the exit status."""
-        if not self._await_exit(time.monotonic() + _TERM_GRACE_S):
-            # It closed its socket and lives on: nobody can talk to it any more.
-            self._signal(signal.SIGKILL)
-            self._await_exit(time.monotonic() + 5.0)
-        status = self._popen.poll()
+        how = self._child.reap(_TERM_GRACE_S)
         with self.lock:
-            if self._death is None:
-                self._death = error or WorkerDied(f"the worker (pid {self.pid}) {_how(status)}")
-            death = self._death
-            turns = list(self._turns)
-        for turn in turns:
-            turn.set()
-        return death
-
-    def _await_exit(self, deadline: float) -> bool:
-        with self.lock:
-            if self.closed:
-                return True
-            # Ours alone: another thread may close the handle while we wait.
-            pidfd = os.dup(self._pidfd)
-        try:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-        finally:
-            os.close(pidfd)
-
-    def _signal(self, number: int) -> None:
-        with self.lock:
-            if self.closed:
-                return
-            try:
-                signal.pidfd_send_signal(self._pidfd, number)
-            except ProcessLookupError:
-                # Ended and reaped already.
-                pass
+            self._death = self._death or reason or f"the worker (pid {self.pid}) {how}"
+        self._turns.end(self._death)
 
     def _close(self) -> None:
         """Close the descriptors as soon as no thread uses them any more."""
         self._connection.shutdown()
-        with self.lock:
-            self._close_wanted = True
-            self._close_if_unused()
+        self._close_wanted = True
+        self.close_unused()
 
-    def close_if_wanted(self) -> None:
-        """Close what waited for a reader to leave."""
+    def close_unused(self) -> None:
+        """Close the descriptors, if that is due and no thread uses them."""
         with self.lock:
-            self._close_if_unused()
-
-    def _close_if_unused(self) -> None:
-        if self.closed or not self._close_wanted or (self._taken and (self._stream is None or self._stream.reading)):
-            return
-        self.closed = True
-        self._connection.close()
-        self._control.close()
-        os.close(self._interrupt)
-        os.close(self._pidfd)
+            stream = self._stream
+            in_use = self._turns.taken and (stream is None or stream.reading)
+            if self.closed or not self._close_wanted or in_use:
+                return
+            self.closed = True
+            self._connection.close()
+            self._control.close()
+            os.close(self._interrupt)
+        self._child.close()
 
 
 class ProcessStream:
@@ -413,7 +347,9 @@ class ProcessStream:
         """Wait for the next item.
 
         Raises:
-            StopIteration: No more items; the turn was given back, as after any error but EngineError.
+            StopIteration: No more items; the turn was given back.
+            EngineError: The generator raised, or (the stream goes on then) an item cannot be rebuilt here.
+            ResidencyError: As in `WorkerProcess.call`.
         """
         if not self._claim():
             self._call.check()
@@ -424,7 +360,7 @@ class ProcessStream:
             if message.kind == wire.DONE:
                 raise StopIteration
             ended = message.kind != wire.ITEM
-            return self._process.unpack(self._call, message)
+            return unpack(self._call, message)
         finally:
             self._release(ended)
 
@@ -445,7 +381,7 @@ class ProcessStream:
                 self._call.on_end()
             return
         self.reading = False
-        self._process.close_if_wanted()
+        self._process.close_unused()
         self._await_reader()
 
     def _await_reader(self) -> None:
@@ -457,15 +393,39 @@ class ProcessStream:
     def _drain(self) -> None:
         if self._claim():
             threading.Thread(target=self._read_to_the_end, name="bbia-drain", daemon=True).start()
+        elif self._open and not self.reading:
+            # The worker is gone and closed: nothing is left to wait for.
+            self._release(True)
 
     def _read_to_the_end(self) -> None:
         try:
             # The cancel makes next_message skip all items and end, or kill the worker.
             self._process.next_message(self._call, self._id, time.monotonic(), 0.0)
         except ResidencyError:
+            # That it ends is what we wanted.
             pass
         finally:
             self._release(True)
+
+
+def _pack(call: Call, body: tuple[Any, ...]) -> list[Any]:
+    try:
+        return wire.pack(body)
+    except NotPicklable as error:
+        raise NotPicklable(f"an argument of {call.label} {error}") from error.__cause__
+
+
+def unpack(call: Call, message: wire.Message) -> Any:
+    """Rebuild what a message carries, or raise the engine's error."""
+    try:
+        body = message.body()
+    except Exception as error:  # the classes of the result run their own code, or are missing here
+        kind = type(error).__name__
+        raise EngineError(f"the result of {call.label} cannot be rebuilt here: {error}", kind) from error
+    if message.kind == wire.ERROR:
+        kind, text, trace = body
+        raise EngineError(text or kind, kind, trace)
+    return body
 
 
 def _private(pid: int) -> int:
@@ -473,14 +433,3 @@ def _private(pid: int) -> int:
         return accounting.uss_bytes(pid)
     except ProcessGone:
         return 0
-
-
-def _how(status: int | None) -> str:
-    if status is None:
-        return "closed its connection"
-    if status < 0:
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
-    return f"exited with status {status}"

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bbia_ros.residency.call import Call
-from bbia_ros.residency.spec import ModelSpec, ModelState, ReleaseRecord
+from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRecord
 
 if TYPE_CHECKING:
     from bbia_ros.residency.lease import Lease
@@ -75,7 +75,8 @@ class Host:
         self.lock = threading.Lock()
         self.worker: Worker | None = None
         self.models: set[str] = set()
-        self.lost = False
+        self.buried: threading.Event | None = None
+        """There when somebody found the worker dead; set when all is cleaned up."""
 
 
 class Load:
@@ -83,6 +84,7 @@ class Load:
 
     def __init__(self, name: str) -> None:
         self.future: Future[None] = Future()
+        self.future.set_running_or_notify_cancel()
         self.call = Call(f"{name}.load")
         self.aborted = threading.Event()
         self.done: Future[None] = Future()
@@ -120,11 +122,6 @@ class Resident:
         return self.host if self.gone is None else None
 
     @property
-    def evictable(self) -> bool:
-        """May go to make room."""
-        return self.idle and not self.spec.pinned
-
-    @property
     def idle(self) -> bool:
         """Loaded, staying, and nobody uses it or waits for it."""
         return self.host is not None and self.gone is None and self.users == 0
@@ -146,3 +143,38 @@ class Resident:
             self.failed = True
         else:
             self.retry_at = now + backoff_s[self.failures - 1]
+
+    def forgive(self) -> None:
+        """Forget failures."""
+        self.failed = False
+        self.failures = 0
+        self.retry_at = 0.0
+        self.last_error = ""
+
+    def respecify(self, spec: ModelSpec) -> None:
+        """New settings while nobody holds the model: past failures need not concern them."""
+        self.spec = spec
+        self.forgive()
+
+    def info(self) -> ModelInfo:
+        """All but the memory of the worker."""
+        worker = self.host.worker if self.host is not None else None
+        return ModelInfo(
+            name=self.spec.name,
+            task=self.spec.task,
+            group=self.spec.group,
+            engine=self.spec.engine,
+            device=self.spec.device,
+            pinned=self.spec.pinned,
+            state=self.state,
+            pid=worker.pid if worker is not None else 0,
+            pss_bytes=0,
+            budget_bytes=self.reserved,
+            last_used=self.last_used,
+            loads=self.loads,
+            evictions=self.evictions,
+            holders=len(self.leases),
+            last_error=self.last_error,
+            load_s=self.load_s,
+            last_release=self.last_release,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MB = 1_000_000
@@ -42,7 +42,7 @@ class ModelSpec:
         group: Limit group (language, detector, stt, emotion) or empty.
         declared_mb: Expected private memory [MB], used until the first load has been measured.
         ttl_s: Unloaded after so long without use [s]; 0: never.
-        pinned: Never evicted to make room (an explicit unload or the last release still ends it).
+        pinned: Never evicted, neither to make room nor for idleness (unload and the last release still end it).
         worker: Models that name the same worker share its process; empty: a process of its own.
         device: cpu, cuda, ...; part of the key under which measurements are stored.
         nice: Niceness of the worker.
@@ -143,3 +143,7 @@ class ModelInfo:
     last_error: str
     load_s: float
     last_release: ReleaseRecord | None
+
+    def with_pss(self, pss_bytes: int) -> ModelInfo:
+        """The same, with the memory of its worker."""
+        return replace(self, pss_bytes=pss_bytes)

@@ -31,6 +31,9 @@ LOAD, CALL, STREAM, UNLOAD = 1, 2, 3, 4
 # Replies
 RESULT, ITEM, DONE, ERROR = 17, 18, 19, 20
 
+CANCEL = struct.Struct("<I")
+"""On the control socket: the id of the request to cancel."""
+
 INLINE_BYTES = 64 * 1024
 """Up to here the segments of a message travel in the stream: it fits the socket's buffer, a send never waits."""
 MAX_BYTES = 1 << 30

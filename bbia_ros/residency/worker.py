@@ -17,7 +17,6 @@ import importlib
 import os
 import signal
 import socket
-import struct
 import sys
 import threading
 import traceback
@@ -26,8 +25,6 @@ from typing import Any
 from bbia_ros.residency import accounting, wire
 from bbia_ros.residency.errors import NotPicklable
 
-CANCEL = struct.Struct("<I")
-"""On the control socket: the id of the request to cancel."""
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = 500
 
@@ -170,9 +167,9 @@ class Worker:
             if not data:
                 os._exit(0)
             pending += data
-            while len(pending) >= CANCEL.size:
-                (id_,) = CANCEL.unpack_from(pending)
-                pending = pending[CANCEL.size :]
+            while len(pending) >= wire.CANCEL.size:
+                (id_,) = wire.CANCEL.unpack_from(pending)
+                pending = pending[wire.CANCEL.size :]
                 self._cancelled = id_
                 engine = self._current_engine
                 if id_ == self._current and engine is not None:

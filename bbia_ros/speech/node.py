@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ LOST_S = 0.5
 """A gap of this length ends a running turn [s]."""
 CALL_S = {"vad": 5.0, "stt": 20.0, "tts": 20.0}
 """Longest time for one call of a model [s]."""
+NICE = {"vad": 5, "stt": 12, "tts": 12}
+"""Niceness of the workers: someone waits for each of them, and the chat model (19) must not be what they wait for."""
 
 
 class SpeechNode(BbiaNode[SpeechParameters]):
@@ -59,6 +62,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         self._specs = {"stt": self._stt_spec(), "tts": self._tts_spec()}
         if p.vad_enabled:
             self._specs["vad"] = self.model_spec("vad", p.vad, task="vad", engines=ENGINES["vad"])
+        self._specs = {name: replace(spec, nice=NICE[name]) for name, spec in self._specs.items()}
         self._language = language_of(p.tts.engine, str(self._specs["tts"].arguments["model"]))
         self._heard = self.make_publisher(Utterance, "speech/heard", qos.EVENT)
         self._activity = self.make_publisher(SpeechActivity, "speech/activity", qos.STATE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bbia_ros.residency import Measurements, ModelSpec, Pool
+from bbia_ros.residency import Measurements, Pool
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
@@ -44,11 +44,3 @@ def make_pool() -> Iterator[Callable[..., Pool]]:
     yield make
     for pool in pools:
         pool.close()
-
-
-def toy(name: str = "toy", engine: str = "Toy", **arguments) -> ModelSpec:
-    """Spec of a toy engine; arguments of ModelSpec, the rest goes to the engine."""
-    fields = ("group", "declared_mb", "ttl_s", "pinned", "worker", "device", "nice", "load_timeout_s")
-    spec = {key: arguments.pop(key) for key in fields if key in arguments}
-    spec.setdefault("declared_mb", 40.0)
-    return ModelSpec(name, "test", f"toy_engines:{engine}", arguments, **spec)

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import toy
+from toy_specs import toy
 
 from bbia_ros.residency import (
     CallCancelled,

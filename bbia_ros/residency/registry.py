@@ -1,0 +1,126 @@
+"""What the parts of a pool share: the models, their workers, the limits. Starts and ends nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+
+from bbia_ros.residency.admission import Occupant
+from bbia_ros.residency.errors import LedgerError, ResidencyError
+from bbia_ros.residency.ledger import Ledger
+from bbia_ros.residency.measurements import Measurements
+from bbia_ros.residency.resident import Host, Resident
+from bbia_ros.residency.spec import ModelSpec
+
+_log = logging.getLogger(__name__)
+_KEPT_NAMES = 64
+
+
+class Registry:
+    """The books of one pool. Its fields, and those of its residents and hosts, are guarded by `lock`.
+
+    Nobody holds the lock while he waits for a process, a file or a callback.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: int | None,
+        group_limits: Mapping[str, int],
+        ledger: Ledger | None,
+        measurements: Measurements,
+        clock: Callable[[], float],
+        backoff_s: tuple[float, ...],
+    ) -> None:
+        self.lock = threading.Lock()
+        self.residents: dict[str, Resident] = {}
+        self.hosts: dict[str, Host] = {}
+        self.changes = 0
+        self.wake: Callable[[], None] = lambda: None
+        self.budget = budget
+        self.group_limits = dict(group_limits)
+        self.ledger = ledger
+        self.measurements = measurements
+        self.clock = clock
+        self.backoff_s = backoff_s
+
+    def known(self, name: str) -> Resident:
+        """The model of this name, or ResidencyError; with the lock held."""
+        resident = self.residents.get(name)
+        if resident is None:
+            raise ResidencyError(f"there is no model {name!r} here; known are {', '.join(self.residents) or 'none'}")
+        return resident
+
+    def add(self, spec: ModelSpec) -> Resident:
+        """Enter a new model, forgetting the history of one that nobody holds if there are many; lock held."""
+        if len(self.residents) >= _KEPT_NAMES:
+            for name, one in list(self.residents.items()):
+                if not one.leases and not one.users and one.host is None and one.load is None and one.gone is None:
+                    del self.residents[name]
+                    break
+        resident = self.residents[spec.name] = Resident(spec)
+        return resident
+
+    def occupants(self) -> list[Occupant]:
+        """Models of this pool that take room, those being loaded included; with the lock held."""
+        return [
+            Occupant(
+                name=one.spec.name,
+                group=one.spec.group,
+                size=one.reserved,
+                last_used=one.idle_since,
+                evictable=self.evictable(one),
+                state=f"{one.state}, pinned" if one.spec.pinned else str(one.state),
+            )
+            for one in self.residents.values()
+            if one.reserved
+        ]
+
+    def evictable(self, resident: Resident) -> bool:
+        """Whether it may go now: idle, not pinned, and no neighbour keeps its shared worker busy; lock held."""
+        return resident.idle and not resident.spec.pinned and not self._neighbour_busy(resident)
+
+    def _neighbour_busy(self, resident: Resident) -> bool:
+        host = resident.host
+        if host is None or len(host.models) == 1:
+            return False
+        neighbours = [self.residents[name] for name in host.models if name in self.residents]
+        return any(one.users > 0 or one.host is not host for one in neighbours)
+
+    def mark_leaving(self, residents: Iterable[Resident]) -> None:
+        """From now on nobody gets these models' workers; with the lock held."""
+        for one in residents:
+            one.gone = Future()
+            one.gone.set_running_or_notify_cancel()
+
+    def changed(self) -> None:
+        """Have the callbacks for changes called soon."""
+        with self.lock:
+            self.changes += 1
+        self.wake()
+
+    def unreserve(self, residents: Iterable[Resident]) -> None:
+        """These models take no room any more."""
+        with self.lock:
+            names = [one.spec.name for one in residents if one.reserved]
+            for name in names:
+                self.residents[name].reserved = 0
+        if self.ledger is not None and names:
+            try:
+                self.ledger.release(names)
+            except LedgerError as error:
+                # Our entries are written again with the next change, or dropped with our process.
+                _log.warning("%s", error)
+
+    def settle(self, resident: Resident, size: int) -> None:
+        """This model is loaded and takes so much from now on."""
+        with self.lock:
+            resident.reserved = size
+        if self.ledger is not None:
+            try:
+                self.ledger.settle(resident.spec.name, size, "loaded, pinned" if resident.spec.pinned else "loaded")
+            except LedgerError as error:
+                # The reservation, which is not smaller, stays.
+                _log.warning("%s", error)
