@@ -49,6 +49,7 @@ class Simulation:
     def __init__(self, scene: str, width: int, height: int, rate_hz: float) -> None:
         self.scene, self.width, self.height, self.rate_hz = scene, width, height, rate_hz
         self.block = Block.create(width, height)
+        self._state: Any = None
         self.bell_read, self.bell_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     @property
@@ -78,10 +79,10 @@ class Simulation:
     def state(self) -> Any:
         """Returns the last state record (`block.STATE`), None before the first."""
         try:
-            state = self.block.state.read()[0]
+            self._state = self.block.state.read()[0]
         except BlockError:
-            return None
-        return state if state["stamp_ns"] else None
+            pass  # its writer is suspended, or was killed in the act: the last one, which grows old
+        return self._state if self._state is not None and self._state["stamp_ns"] else None
 
     def stands_still(self) -> bool:
         """Whether the physics has not written for too long."""
@@ -267,7 +268,7 @@ class MujocoBackend:
         """Sends the heartbeat, and brings a dead or stuck physics worker back where it stopped."""
         self._send()
         if self._loading is None:
-            return ""
+            return self._fault  # being started again, or disconnected
         waited = time.monotonic() - self._loaded_at
         if not self._loading.done():
             return "the simulator does not start" if waited > FIRST_STATE_S else self._fault

@@ -109,7 +109,7 @@ class DriverNode(BbiaNode[DriverParameters]):
             )
         except AudioError as error:
             raise ConfigurationError(str(error)) from error
-        self._sound = sound
+        self._sound, self._sequence = sound, 0
         backend.connect()
         self.make_subscription(RobotTarget, "motion/target", self._on_target, qos.COMMAND)
         self.make_subscription(AudioChunk, "audio/speaker", self._on_speaker, qos.AUDIO)

@@ -97,9 +97,15 @@ def test_the_robot_sleeps_first_and_then_follows_its_targets(robot):
     joints = robot.collect(JointState, "joint_states", qos.SENSOR).wait()
     assert list(joints.name[:2]) == ["yaw_body", "stewart_1"]
     assert len(joints.position) == 9
-    assert error_deg(robot.heads.wait(), np.array(SLEEP_HEAD)) < 8.0
-    for head in (np.eye(4), pose_matrix(pitch=0.3, yaw=0.4), pose_matrix(z=0.01, roll=0.2)):
-        reached = reach(robot, head)
+    assert error_deg(robot.heads.wait(), np.array(SLEEP_HEAD)) < 2.0
+    for head, body_yaw in (
+        (np.eye(4), 0.0),
+        (pose_matrix(pitch=0.3, yaw=0.4), 0.0),
+        (pose_matrix(z=0.01, roll=0.2), 0.3),
+        (pose_matrix(z=-0.018, pitch=-0.65), 0.0),
+        (pose_matrix(z=-0.018, pitch=0.65, yaw=-1.5), -1.0),
+    ):
+        reached = reach(robot, head, within_deg=1.0, body_yaw=body_yaw)
         assert np.abs(matrix_from_pose(reached.pose)[:3, 3] - head[:3, 3]).max() < 0.002
     state = robot.truth.wait(lambda message: list(message.object_names) == ["croissant", "apple", "duck"])
     assert len(state.qpos) == 58

@@ -61,7 +61,7 @@ PICTURE = np.dtype(
     ]
 )
 
-_ATTEMPTS = 200
+_ATTEMPTS = 15
 
 
 class BlockError(OSError):
@@ -90,7 +90,7 @@ class Section:
         """Returns a copy of the record, shape (1,), and copies the bytes after it where asked to.
 
         Raises:
-            BlockError: the writer does not finish: it was killed in the act.
+            BlockError: the writer does not finish within some 3 ms: it is suspended, or was killed in the act.
         """
         for attempt in range(_ATTEMPTS):
             before = int(self._sequence[0])

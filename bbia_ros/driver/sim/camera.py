@@ -108,9 +108,12 @@ class CameraEngine:
         deadline = time.monotonic()
         while not self._end.wait(max(0.0, deadline - time.monotonic())):
             deadline = max(deadline + self._period, time.monotonic())
-            state = self._block.state.read()[0]
+            try:
+                state = self._block.state.read()[0]
+            except BlockError:
+                continue  # the physics is suspended or was killed in the act
             if state["stamp_ns"] == shown:
-                continue  # the physics stands still: no picture rather than an old one with a new number
+                continue  # it stands still: no picture rather than an old one with a new number
             shown = int(state["stamp_ns"])
             pose(model, data, state["qpos"][: model.nq], state["mocap_pos"], state["mocap_quat"])
             pixels = offscreen.render(data, eye)

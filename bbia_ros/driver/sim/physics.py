@@ -18,7 +18,7 @@ from bbia_ros.driver import reachy_mini
 from bbia_ros.driver.kinematics import Kinematics
 from bbia_ros.driver.sim import mjb, scene
 from bbia_ros.driver.sim.bindings import load_mujoco
-from bbia_ros.driver.sim.block import OBJECTS_MAX, QPOS_MAX, STATE, Block, BlockError
+from bbia_ros.driver.sim.block import COMMAND, OBJECTS_MAX, QPOS_MAX, STATE, Block, BlockError
 from bbia_ros.driver.sim.scene import SceneOptions
 from bbia_ros.driver.sim.visitor import Arc, VisitorError
 from bbia_ros.geometry import inverse_pose
@@ -58,6 +58,7 @@ class PhysicsEngine:
         self._data = self._mujoco.MjData(self._model)
         self._look_up()
         self._state = np.zeros(1, STATE)
+        self._command = np.zeros(1, COMMAND)[0]
         self._resume()
         self._state["object_names"] = b""
         self._state["object_names"][0, : len(self._object_names)] = self._object_names
@@ -105,17 +106,10 @@ class PhysicsEngine:
             return
         sleep = Kinematics().inverse(reachy_mini.SLEEP_HEAD, 0.0)
         joints = np.concatenate([sleep, reachy_mini.SLEEP_ANTENNAS])
-        # From zero, where the chain is closed, to sleep with the motors' own strength and without colliding.
-        contypes = self._model.geom_contype.copy()
-        robot = (
-            self._model.body_rootid[self._model.geom_bodyid]
-            == self._model.body_rootid[self._model.body(scene.HEAD_BODY).id]
-        )
-        self._model.geom_contype[robot] = 0
+        # From zero, where the chain is closed, to sleep with the motors' own strength.
         for step in range(SETTLE_STEPS):
             self._set_targets(joints * min(1.0, 2.0 * step / SETTLE_STEPS))
             self._mujoco.mj_step(self._model, self._data)
-        self._model.geom_contype[:] = contypes
         self._data.time = 0.0
 
     def _set_targets(self, joints_and_antennas: Any) -> None:
@@ -151,10 +145,10 @@ class PhysicsEngine:
     def _obey(self) -> bool:
         """Takes over the driver's command; False when the driver is gone or silent."""
         try:
-            command = self._block.command.read()[0]
-        except BlockError as error:
-            self._ended_because = str(error)
-            return False
+            self._command = self._block.command.read()[0]
+        except BlockError:
+            pass  # the driver is suspended in the act: the last command counts, and its heartbeat grows old
+        command = self._command
         now = time.monotonic_ns()
         silence = now - int(command["heartbeat_ns"])
         if silence > self._silence_ns:
