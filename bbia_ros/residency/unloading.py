@@ -84,26 +84,28 @@ class Unloader:
         registry.changed()
 
     def bury(self, host: Host) -> None:
-        """A worker was found dead: its models are absent, their users hear of it, the failure counts."""
+        """A worker was found dead: its models are absent, their users hear of it, the failure counts.
+
+        May be called by everybody who notices; the first one does it, the others wait until it is done, so that
+        nobody tells of the death before the books do.
+        """
         registry, worker = self._registry, host.worker
         assert worker is not None
         with registry.lock:
-            others = host.buried
-            if others is None:
+            begun = host.buried
+            if begun is None:
                 if registry.hosts.get(host.key) is not host:
                     # Ended on purpose.
                     return
-                host.buried = threading.Event()
+                buried = host.buried = threading.Event()
                 del registry.hosts[host.key]
-            here = [one for one in registry.residents.values() if one.host is host]
-            # Until all is cleaned up, the next use waits instead of calling a dead worker.
-            registry.mark_leaving(one for one in here if one.gone is None and others is None)
-            loading = len(host.models) > len(here)
-        if others is not None:
-            # Somebody else is at it: what we say next must not be older than what he notes.
-            others.wait(_BURIAL_S)
+                here = [one for one in registry.residents.values() if one.host is host]
+                # Until all is cleaned up, the next use waits instead of calling a dead worker.
+                registry.mark_leaving(one for one in here if one.gone is None)
+                loading = len(host.models) > len(here)
+        if begun is not None:
+            begun.wait(_BURIAL_S)
             return
-        assert host.buried is not None
         error = worker.bury()
         with registry.lock:
             # If it died of a load, its other models are not to blame.
@@ -112,10 +114,10 @@ class Unloader:
             if not worker.blameless:
                 for one in guilty:
                     one.note_failure(str(error), registry.clock(), registry.backoff_s)
+        self._gone(here, host)
+        buried.set()
         for call in calls:
             call.cancel(WorkerDied(f"{call.label}: {error}"))
-        self._gone(here, host)
-        host.buried.set()
         log = _log.info if worker.blameless else _log.warning
         log("%s: %s", ", ".join(one.spec.name for one in here) or host.key, error)
         registry.changed()

@@ -149,3 +149,11 @@ class Closer:
     def close(self) -> None:
         with open(self.path, "w") as file:
             file.write("closed")
+
+
+class Printer:
+    """Prints, like many libraries do."""
+
+    def speak(self) -> None:
+        print("from python")
+        os.write(1, b"from native\n")
