@@ -93,7 +93,8 @@ def _shells_mb(statuses: list[Any]) -> float | None:
     if not asleep:
         return None
     workers = {model.pid for model in asleep[-1].models}
-    return sum(process.pss_bytes for process in asleep[-1].processes if process.pid not in workers) / 1e6
+    total: int = sum(process.pss_bytes for process in asleep[-1].processes if process.pid not in workers)
+    return total / 1e6
 
 
 def _loop(states: list[Any]) -> list[Figure]:

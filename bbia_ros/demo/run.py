@@ -22,6 +22,7 @@ from bbia_ros.demo.play import LINES, Play, Run
 from bbia_ros.demo.report import write_report
 from bbia_ros.demo.topics import TOPICS
 from bbia_ros.demo.view import DemoView
+from bbia_ros.manager.view import render_status
 from bbia_ros.residency.errors import ResidencyError
 from bbia_ros.speech.lines import synthesize_lines
 
@@ -107,14 +108,16 @@ def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
         driver="mujoco",
         profile=options.profile,
         composition=options.composition,
-        parameters={"driver": {"speaker_recording": str(folder / "speaker.wav")}},
+        parameters={"driver": {"audio.speaker_recording": str(folder / "speaker.wav")}},
     )
     stage = Stage(stack_options.namespace)
     bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})
     stage.record(bag)
     meter: MemoryMeter | None = None
     try:
-        with DemoView(lambda: stage.last("manager/status"), lambda: _mood(stage), console) as view:
+        with DemoView(
+            lambda: render_status(stage.last("manager/status"), processes=False), lambda: _mood(stage), console
+        ) as view:
             view.note("bringing the stack up")
             began = time.monotonic()
             with Stack(stack_options, log_folder=folder / "log") as stack:

@@ -15,8 +15,8 @@ from bbia_ros.bringup import NODES
 
 PACKAGE = Path(bbia_ros.__file__).parent
 HEAVY = (
-    "torch", "transformers", "ultralytics", "mediapipe", "ctranslate2", "faster_whisper", "onnxruntime", "mujoco", "cv2",
-    "piper", "xllamacpp", "matplotlib", "av", "onnx", "scipy", "reachy_mini", "tokenizers",
+    "torch", "transformers", "ultralytics", "mediapipe", "ctranslate2", "faster_whisper", "onnxruntime", "mujoco",
+    "cv2", "piper", "xllamacpp", "matplotlib", "av", "onnx", "scipy", "reachy_mini", "tokenizers",
 )  # fmt: skip
 """Libraries that must not be in a process of ours; workers load them."""
 
