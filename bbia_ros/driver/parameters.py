@@ -22,16 +22,6 @@ class CameraParameters:
 
 
 @dataclass(frozen=True)
-class AudioParameters:
-    """Ears and voice."""
-
-    speaker_recording: str = param(
-        "", "WAV file to which everything that the loudspeaker plays is written, silence included; empty: none"
-    )
-    microphone_recording: str = param("", "WAV file to which all that the microphone hears is written; empty: none")
-
-
-@dataclass(frozen=True)
 class DriverParameters:
     """All parameters of the driver."""
 
@@ -43,4 +33,7 @@ class DriverParameters:
     host: str = param("", "machine with the robot's daemon; empty: this one or the usual name (reachy)", read_only=True)
     media: bool = param(True, "use the robot's camera and sound (reachy)", read_only=True)
     camera: CameraParameters = nested(CameraParameters)
-    audio: AudioParameters = nested(AudioParameters)
+    speaker_recording: str = param(
+        "", "WAV file to which everything that the loudspeaker plays is written, silence included; empty: none"
+    )
+    microphone_recording: str = param("", "WAV file to which all that the microphone hears is written; empty: none")
