@@ -95,7 +95,7 @@ class DriverNode(BbiaNode[DriverParameters]):
 
     def activate(self) -> None:
         """Connects the backend and starts sound and camera."""
-        backend = self._backend
+        backend, audio = self._backend, self.params.audio
         assert backend is not None
         try:
             sound = Sound(
@@ -104,8 +104,8 @@ class DriverNode(BbiaNode[DriverParameters]):
                 heard=self._heard,
                 played=self._played,
                 failed=self._sound_failed,
-                speaker_recording=self.params.speaker_recording,
-                microphone_recording=self.params.microphone_recording,
+                speaker_recording=audio.speaker_recording,
+                microphone_recording=audio.microphone_recording,
             )
         except AudioError as error:
             raise ConfigurationError(str(error)) from error

@@ -22,6 +22,16 @@ class CameraParameters:
 
 
 @dataclass(frozen=True)
+class AudioParameters:
+    """Ears and voice."""
+
+    speaker_recording: str = param(
+        "", "WAV file to which everything that the loudspeaker plays is written, silence included; empty: none"
+    )
+    microphone_recording: str = param("", "WAV file to which all that the microphone hears is written; empty: none")
+
+
+@dataclass(frozen=True)
 class DriverParameters:
     """All parameters of the driver."""
 
@@ -33,7 +43,4 @@ class DriverParameters:
     host: str = param("", "machine with the robot's daemon; empty: this one or the usual name (reachy)", read_only=True)
     media: bool = param(True, "use the robot's camera and sound (reachy)", read_only=True)
     camera: CameraParameters = nested(CameraParameters)
-    speaker_recording: str = param(
-        "", "WAV file to which everything that the loudspeaker plays is written, silence included; empty: none"
-    )
-    microphone_recording: str = param("", "WAV file to which all that the microphone hears is written; empty: none")
+    audio: AudioParameters = nested(AudioParameters)

@@ -146,7 +146,7 @@ def test_a_wrong_parameter_fails_configure_with_one_sentence(parameters, words):
 
 def test_a_recording_that_cannot_be_written_fails_activation(tmp_path):
     (tmp_path / "file").write_text("")
-    parameters = {"backend": "mock", "speaker_recording": str(tmp_path / "file" / "r.wav")}
+    parameters = {"backend": "mock", "audio.speaker_recording": str(tmp_path / "file" / "r.wav")}
     with NodeRunner(DriverNode, parameters=parameters) as runner:
         assert runner.configure()
         assert not runner.activate()
