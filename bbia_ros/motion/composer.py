@@ -3,6 +3,7 @@
     primary (queue)  or  gaze (follows, glances, rests)     one of them is the base
     + what remains of the source before (handover)
     + breathing, feeling, wobble of speech
+    + trim (what the head stays behind while it looks at something)
     -> limiter -> pose to send
 
 Moves and gotos define the whole pose: no layer is added to them. Looking at something keeps the layers, but less of
@@ -33,6 +34,7 @@ from bbia_ros.motion.primary import Goto, LookAt, PlayMove
 from bbia_ros.motion.queue import Item, PrimaryQueue, Ticket
 from bbia_ros.motion.repertoire import GESTURES
 from bbia_ros.motion.settings import Settings
+from bbia_ros.motion.trim import Trim
 
 AWAKE: Final = "awake"
 ASLEEP: Final = "asleep"
@@ -98,7 +100,7 @@ class Composer:
         self._inbox: deque[Callable[[float], None]] = deque(maxlen=256)
         self._settings = settings or Settings()
         self._attention = Attention(self.history, self._settings)
-        self._obedience = Obedience()
+        self._obedience, self._trim = Obedience(), Trim()
         self._measured: tuple[float, Pose] | None = None
         self._kept: tuple[Goto, float] | None = None
         self._ticks = 0
@@ -124,6 +126,7 @@ class Composer:
     def _begin(self, now: float, measured: Pose, posture: str) -> None:
         self._posture, self._kept = posture, None
         self._obedience.reset()
+        self._trim.reset()
         start = self.limiter.reset(measured)
         self._base, self._base_velocity, self._sent = start.copy(), ZERO.copy(), start
         self._attention.start(start)
@@ -220,7 +223,10 @@ class Composer:
         following = self._advance_gaze(now, dt, item)
         base = self._base_pose(now, dt, item)
         layers = self._layers(now, dt, item, bool(following))
-        pose = self.limiter.step(base + layers, dt)
+        wish = base + layers
+        looking = bool(following) and not isinstance(item, (PlayMove, Goto))
+        trim = self._trim.update(now, dt, wish, self._measured, self._settings.follow_lead_s, looking)
+        pose = self.limiter.step(wish + trim, dt)
         alive = self._alive(now, item, following)
         if ticket is not None:
             self._finish(now, ticket)

@@ -36,8 +36,8 @@ from bbia_ros.ros.process import run_alone
 STATE_S, FEEDBACK_S = 0.05, 0.2
 PRESENT_S = 1.5
 """What was seen longer ago than this is not there to be looked at."""
-SILENCE_S = 1.0
-"""Without joint_states and head_pose for this long, something is wrong with the driver."""
+SILENCE_S, FIRST_SILENCE_S = 1.0, 10.0
+"""Without joint_states and head_pose for this long, something is wrong with the driver; at first it may be loading."""
 SWITCH_S = 0.001
 """The interpreter's switch interval while the loop runs: other Python threads hold it up for no longer."""
 
@@ -345,7 +345,7 @@ class MotionNode(BbiaNode[MotionParameters]):
         composer, loop = self._composer, self._loop
         if composer is None or loop is None:
             return
-        if time.monotonic() - self._measured_at > SILENCE_S:
+        if time.monotonic() - self._measured_at > (SILENCE_S if self._started else FIRST_SILENCE_S):
             self.report_fault("driver", "no joint_states and head_pose from the driver: motion does not know the body")
         else:
             self.clear_fault("driver")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import numpy as np
 import pytest
@@ -12,45 +11,16 @@ from bbia_ros.driver.reachy_mini import HEAD_TO_CAMERA
 from bbia_ros.motion.gaze import PoseHistory, Sighting, aim, gaze_error
 from bbia_ros.motion.pose import BODY, NEUTRAL, PITCH, YAW, head_matrix
 from bbia_ros.motion.primary import LookAt
-from bbia_ros.motion.rehearsal import Stage
+from bbia_ros.motion.rehearsal import Stage, on_circle, walk_by
 from bbia_ros.motion.tracking import FaceFollower, ObjectFollower, Track
 
 DEG = math.radians(1.0)
 
 
-def on_circle(azimuth: float, distance: float = 0.8, height: float = 0.05) -> np.ndarray:
-    return np.array([distance * math.cos(azimuth), distance * math.sin(azimuth), height])
-
-
-def follow(
-    speed: float, fps: float = 10.0, delay_s: float = 0.12, sweep: float = 45 * DEG, noise: float = 0.3 * DEG
-) -> float:
-    """Median gaze error [rad] while a visitor walks from one side to the other; frames arrive `delay_s` late."""
-    stage, rng = Stage(), np.random.default_rng(3)
-    sweep = 45 * DEG
-    azimuth, errors = -sweep, []
-    frames: deque[tuple[float, float, Sighting]] = deque()
-    period = 1.0 / fps
-    next_frame = stage.now
-
-    def watch(moving: bool, seconds: float) -> None:
-        nonlocal azimuth, next_frame
-        for _ in range(round(seconds * 100)):
-            azimuth += speed * 0.01 if moving else 0.0
-            stage.run(0.01)
-            if stage.now >= next_frame:
-                next_frame += period
-                seen = stage.sighting(on_circle(azimuth + rng.normal(0, noise)))
-                frames.append((stage.now + delay_s, stage.now, seen))
-            while frames and frames[0][0] <= stage.now:
-                _, stamp, face = frames.popleft()
-                stage.composer.see_faces(stamp, [face])
-            if moving:
-                errors.append(stage.error(on_circle(azimuth)))
-
-    watch(False, 2.0)
-    watch(True, 2 * sweep / speed)
-    return float(np.median(errors))
+def follow(speed: float, **how: float) -> float:
+    """Median gaze error [rad] while a visitor walks from one side to the other."""
+    walk = walk_by(speed, **how)  # type: ignore[arg-type]
+    return float(np.median(walk.error[walk.moving]))
 
 
 def test_the_gaze_follows_a_visitor() -> None:
@@ -60,6 +30,26 @@ def test_the_gaze_follows_a_visitor() -> None:
 
 def test_it_follows_with_few_and_late_frames() -> None:
     assert follow(15 * DEG, fps=4.0, delay_s=0.3) < 5.0 * DEG
+
+
+def test_a_track_looks_ahead_at_the_speed_it_has_seen_but_not_for_ever() -> None:
+    track = Track()
+    for tick in range(12):
+        track.see(0.1 * tick, on_circle(30 * DEG * 0.1 * tick))
+    azimuth = [math.atan2(p[1], p[0]) for p in (track.at(1.1 + ahead)[0] for ahead in (0.3, 0.6, 3.0))]
+    assert azimuth == pytest.approx([42 * DEG, 51 * DEG, 51 * DEG], abs=1 * DEG)
+    assert track.at(4.0)[1] == 0.0, "and it says that it stands then"
+
+
+def test_what_friction_keeps_behind_is_made_up_for() -> None:
+    assert follow(15 * DEG, friction=2.5 * DEG) < 1.5 * DEG
+    stage = Stage(friction=2.5 * DEG)
+    for _ in range(40):
+        stage.composer.see_faces(stage.now, [stage.sighting(on_circle(20 * DEG))])
+        stage.run(0.1)
+    assert stage.error(on_circle(20 * DEG)) < 0.8 * DEG
+    late = stage.sent()[-100:, YAW]
+    assert np.ptp(late) < 0.5 * DEG, "the head does not hunt"
 
 
 def test_the_body_turns_along_when_the_visitor_is_far_out() -> None:
