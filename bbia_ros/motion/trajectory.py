@@ -34,7 +34,7 @@ def cartoon(s: float) -> float:
 
     Minimum jerk plus a wave with a double zero at both ends.
     """
-    return minimum_jerk(s) - 4.0 * math.sin(2.0 * math.pi * s) * s * (1.0 - s) * 0.5
+    return minimum_jerk(s) - 1.03 * math.sin(2.0 * math.pi * s) * s * (1.0 - s)
 
 
 INTERPOLATIONS: Final[dict[str, Interpolation]] = {
