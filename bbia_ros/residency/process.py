@@ -199,6 +199,7 @@ class WorkerProcess:
         except KeyboardInterrupt:
             # The request goes on without us: stop it, its answer will be skipped.
             self._send_cancel(id_)
+            self._connection.forget_slab()
             raise
         finally:
             call.waker = None

@@ -3,19 +3,24 @@
 A message is a kind, a request id and a pickled object (protocol 5). Its buffers (numpy arrays, bytearrays)
 travel beside the pickle: together up to 64 KB in the stream itself, what is more in one memfd that is passed
 with SCM_RIGHTS. A memfd has no name, so a killed process leaves nothing to clean up. The receiver copies out
-of the memfd and closes it at once: what it hands out owns its memory, is writable if the sender's was, and
-holds no file descriptor.
+of the memfd: what it hands out owns its memory, is writable if the sender's was, and holds no file descriptor.
+
+Fresh pages for a camera image cost more than copying it (0.39 against 0.03 ms), so each direction keeps one
+memfd of up to 8 MB mapped, its *slab*, and uses it again: a request is answered, and so was copied, before
+the next one is sent. Items of a stream overtake their reader; they and what is larger get a memfd of their own.
 
 The frame::
 
     magic u16 | kind u8 | flags u8 | id u32 | segments u32 | size u64 per segment | small segments
 
 Segment 0 is the pickle. The top bit of a size says that the segment is in the memfd, one after the other.
+Flags: no memfd, one for this message alone, a new slab (these two come with a descriptor), the slab as before.
 """
 
 from __future__ import annotations
 
 import array
+import mmap
 import os
 import pickle
 import socket
@@ -38,6 +43,9 @@ INLINE_BYTES = 64 * 1024
 """Up to here the segments of a message travel in the stream: it fits the socket's buffer, a send never waits."""
 MAX_BYTES = 1 << 30
 """Largest message [bytes]; larger ones are refused by the sender and end the connection at the receiver."""
+SLAB_BYTES = 8 << 20
+"""Up to here what does not travel in the stream goes through a memfd that is used again."""
+_NO_MEMFD, _OWN_MEMFD, _NEW_SLAB, _SLAB = 0, 1, 2, 3
 _MAX_SEGMENTS = 4096
 _MAGIC = 0xB1A5
 _HEADER = struct.Struct("<HBBII")
@@ -72,6 +80,8 @@ class Connection:
         self._start = 0
         self._end = 0
         self._fds: deque[int] = deque()
+        self._slab_out: mmap.mmap | None = None
+        self._slab_in: mmap.mmap | None = None
 
     def fileno(self) -> int:
         """Descriptor of the socket, for poll."""
@@ -107,18 +117,33 @@ class Connection:
                 large.append((offset, segment))
                 offset += -(-size // _ALIGN) * _ALIGN
                 sizes.append(size | _IN_MEMFD)
-        header = _HEADER.pack(_MAGIC, kind, 1 if large else 0, id_, len(sizes)) + struct.pack(f"<{len(sizes)}Q", *sizes)
-        if not large:
-            self._send_all([header, *stream], None)
-            return
-        memfd = os.memfd_create("bbia-message", os.MFD_CLOEXEC)
+        memfd, flags = -1, _NO_MEMFD
         try:
-            os.ftruncate(memfd, offset)
-            for position, segment in large:
-                _write_all(memfd, segment, position)
-            self._send_all([header, *stream], memfd)
+            if large and (kind == ITEM or offset > SLAB_BYTES):
+                memfd, flags = os.memfd_create("bbia-message", os.MFD_CLOEXEC), _OWN_MEMFD
+                os.ftruncate(memfd, offset)
+                for position, segment in large:
+                    _write_all(memfd, segment, position)
+            elif large:
+                flags = _SLAB
+                if self._slab_out is None or len(self._slab_out) < offset:
+                    memfd, flags = os.memfd_create("bbia-slab", os.MFD_CLOEXEC), _NEW_SLAB
+                    os.ftruncate(memfd, offset)
+                    self.forget_slab()
+                    self._slab_out = mmap.mmap(memfd, offset)
+                for position, segment in large:
+                    self._slab_out[position : position + len(segment)] = segment
+            table = struct.pack(f"<{len(sizes)}Q", *sizes)
+            self._send_all([_HEADER.pack(_MAGIC, kind, flags, id_, len(sizes)) + table, *stream], memfd)
         finally:
-            os.close(memfd)
+            if memfd >= 0:
+                os.close(memfd)
+
+    def forget_slab(self) -> None:
+        """Use another slab next time: the other end may not have read what is in this one."""
+        if self._slab_out is not None:
+            self._slab_out.close()
+            self._slab_out = None
 
     def receive(self) -> Message | None:
         """Wait for one message; None at the end of the stream, also in the middle of a message.
@@ -143,27 +168,21 @@ class Connection:
         head = _HEADER.size + table.size
         if not self._need(head + inline):
             return None
-        memfd = -1
-        if flags:
-            if not self._fds:
-                raise WireError("a message came without its memfd: too many open files in this process?")
-            memfd = self._fds.popleft()
+        memory = self._memory(flags)
         try:
             position, offset = self._start + head, 0
             segments: list[bytearray] = []
             for size in sizes:
                 if size & _IN_MEMFD:
                     size &= ~_IN_MEMFD
-                    segment = bytearray(size)
-                    _read_all(memfd, segment, offset)
+                    segments.append(_copy(memory, offset, size))
                     offset += -(-size // _ALIGN) * _ALIGN
                 else:
-                    segment = bytearray(self._view[position : position + size])
+                    segments.append(bytearray(self._view[position : position + size]))
                     position += size
-                segments.append(segment)
         finally:
-            if memfd >= 0:
-                os.close(memfd)
+            if flags == _OWN_MEMFD and isinstance(memory, int):
+                os.close(memory)
         self._start += head + inline
         if self._start == self._end:
             self._start = self._end = 0
@@ -174,6 +193,10 @@ class Connection:
         self._sock.close()
         while self._fds:
             os.close(self._fds.popleft())
+        self.forget_slab()
+        if self._slab_in is not None:
+            self._slab_in.close()
+            self._slab_in = None
 
     def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
         """Shut one or both directions down, without closing the descriptor under a waiting thread's feet."""
@@ -182,6 +205,25 @@ class Connection:
         except OSError:
             # The other end has closed already.
             pass
+
+    def _memory(self, flags: int) -> mmap.mmap | int | None:
+        """Where the large segments of a message are: a slab, or the descriptor of a memfd of its own."""
+        if flags == _NO_MEMFD:
+            return None
+        if flags == _SLAB:
+            return self._slab_in
+        if not self._fds:
+            raise WireError("a message came without its memfd: too many open files in this process?")
+        memfd = self._fds.popleft()
+        if flags == _OWN_MEMFD:
+            return memfd
+        try:
+            if self._slab_in is not None:
+                self._slab_in.close()
+            self._slab_in = mmap.mmap(memfd, 0)
+        finally:
+            os.close(memfd)
+        return self._slab_in
 
     def _need(self, count: int) -> bool:
         if self._start + count > len(self._buffer):
@@ -205,10 +247,10 @@ class Connection:
             self._end += got
         return True
 
-    def _send_all(self, parts: list[Any], memfd: int | None) -> None:
+    def _send_all(self, parts: list[Any], memfd: int) -> None:
         total = sum(len(part) for part in parts)
         ancillary = []
-        if memfd is not None:
+        if memfd >= 0:
             ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memfd])))
         # At most 1024 buffers go into one call (IOV_MAX); many small ones are joined.
         payload: list[Any] = parts if len(parts) <= 64 else [b"".join(parts)]
@@ -247,11 +289,21 @@ def _write_all(fd: int, data: Any, offset: int) -> None:
         offset += written
 
 
-def _read_all(fd: int, target: bytearray, offset: int) -> None:
-    view = memoryview(target)
-    while len(view):
-        got = os.preadv(fd, [view], offset)
-        if got == 0:
-            raise WireError("a memfd is shorter than its message says")
-        view = view[got:]
-        offset += got
+def _copy(memory: mmap.mmap | int | None, offset: int, size: int) -> bytearray:
+    """Take a segment out of shared memory."""
+    if memory is None:
+        raise WireError("a message refers to a memfd that was never sent")
+    if isinstance(memory, int):
+        segment = bytearray(size)
+        view = memoryview(segment)
+        while len(view):
+            got = os.preadv(memory, [view], offset)
+            if got == 0:
+                raise WireError("a memfd is shorter than its message says")
+            view = view[got:]
+            offset += got
+        return segment
+    if offset + size > len(memory):
+        raise WireError("a memfd is shorter than its message says")
+    with memoryview(memory) as view, view[offset : offset + size] as part:
+        return bytearray(part)

@@ -89,12 +89,31 @@ def test_arrays_of_any_size_arrive_whole_and_writable(sizes, fortran):
 def test_a_received_array_owns_its_memory_and_no_descriptor(ends):
     before = fds()
     array = round_trip(ends, np.arange(1_000_000, dtype=np.float32))
-    assert fds() == before
     ends[0].close()
     ends[1].close()
     gc.collect()
+    assert fds() == before - 2, "the two sockets"
     array[:] = 3.0
     assert array.sum() == 3_000_000.0
+
+
+def test_the_slab_is_used_again_and_grows(ends):
+    first = round_trip(ends, np.full(100_000, 1, np.uint8))
+    held = fds()
+    second = round_trip(ends, np.full(90_000, 2, np.uint8))
+    third = round_trip(ends, np.full(3_000_000, 3, np.uint8))
+    fourth = round_trip(ends, [np.full(200_000, 4, np.uint8), np.full(200_000, 5, np.uint8)])
+    assert fds() == held, "one mapping at each end, whatever its size"
+    assert [set(array.tolist()) for array in (first, second, third, *fourth)] == [{1}, {2}, {3}, {4}, {5}]
+    large = round_trip(ends, np.full(wire.SLAB_BYTES + 1, 6, np.uint8))
+    assert large.sum() == 6 * (wire.SLAB_BYTES + 1)
+    assert fds() == held
+
+
+def test_items_of_a_stream_may_wait_unread(ends):
+    for number in range(5):
+        ends[0].send(wire.ITEM, 1, np.full(100_000, number, np.uint8))
+    assert [int(ends[1].receive().body()[99_999]) for _ in range(5)] == list(range(5))
 
 
 def test_a_read_only_array_stays_read_only(ends):
@@ -157,6 +176,8 @@ def test_end_of_stream_within_a_message():
         struct.pack("<HBBII", 0xB1A5, wire.CALL, 0, 1, 0) + bytes(20),
         struct.pack("<HBBII", 0xB1A5, wire.CALL, 0, 1, 2**32 - 1) + bytes(20),
         struct.pack("<HBBIIQ", 0xB1A5, wire.CALL, 1, 1, 1, 100_000 | 1 << 63) + bytes(20),
+        struct.pack("<HBBIIQ", 0xB1A5, wire.CALL, 3, 1, 1, 100_000 | 1 << 63) + bytes(20),
+        struct.pack("<HBBIIQ", 0xB1A5, wire.CALL, 9, 1, 1, 100_000 | 1 << 63) + bytes(20),
     ],
 )
 def test_junk_is_told_apart(junk):
@@ -169,20 +190,21 @@ def test_junk_is_told_apart(junk):
     left.close()
 
 
-def test_a_short_memfd_is_told_apart():
+@pytest.mark.parametrize("flags", [1, 2])
+def test_a_short_memfd_is_told_apart(flags):
     left, right = socket.socketpair()
     connection = wire.Connection(right)
     before = fds()
     memfd = os.memfd_create("short")
     os.ftruncate(memfd, 10)
-    head = struct.pack("<HBBIIQ", 0xB1A5, wire.CALL, 1, 1, 1, 100_000 | 1 << 63)
+    head = struct.pack("<HBBIIQ", 0xB1A5, wire.CALL, flags, 1, 1, 100_000 | 1 << 63)
     socket.send_fds(left, [head], [memfd])
     os.close(memfd)
     with pytest.raises(wire.WireError, match="shorter"):
         connection.receive()
-    assert fds() == before
     connection.close()
     left.close()
+    assert fds() == before - 2
 
 
 def test_a_body_that_cannot_be_rebuilt_does_not_harm_the_connection(ends):
