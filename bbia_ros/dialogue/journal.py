@@ -88,7 +88,7 @@ class Journal:
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines and not self._erase, timeout_s)
 
-    def close(self, timeout_s: float = 2.0) -> bool:
+    def close(self, timeout_s: float = 1.0) -> bool:
         """Writes what waits and ends the thread; False when it could not be written."""
         self._closing.set()
         with self._changed:
