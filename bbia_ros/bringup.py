@@ -6,11 +6,16 @@ The launch file and `bbia up` both start what composition.py plans. `python -m b
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until run_process takes over, a signal ends this process quietly.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import importlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -36,8 +41,9 @@ __all__ = [
     "main", "plan_processes",
 ]  # fmt: skip
 
-STUCK_S = 15.0
-"""A stack that has named its problems and not changed for so long will not get there by itself."""
+STUCK_S = (5.0, 15.0)
+"""A stack that has named its problems and not changed for so long will not get there by itself; the second figure is
+for one with a missing node, which may still come [s]."""
 KEPT_LOGS = 10
 """Log folders of earlier runs that are kept."""
 GUARD_S = 4.5
@@ -168,7 +174,7 @@ class Stack:
                     return status
             if picture != (picture := self._missing()):
                 unchanged_since = time.monotonic()
-            if "(" in picture and time.monotonic() - unchanged_since > STUCK_S:
+            if "(" in picture and time.monotonic() - unchanged_since > STUCK_S["is unknown" in picture]:
                 raise BringupError(f"mode '{self.options.mode}' cannot be reached: {picture}")
             if self.client.fault:
                 raise BringupError(f"the manager {self.client.fault}")

@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from bbia_ros.manager.parameter_files import BringupError
 
     arguments = make_parser().parse_args(argv)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return int(arguments.run(arguments))
     except (WrongInput, BringupError) as error:

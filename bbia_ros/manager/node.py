@@ -197,7 +197,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         return answer
 
     def _tell(self, ok: bool, message: str) -> None:
-        if ok or message.startswith("superseded"):
+        if ok or not self.active or message.startswith("superseded"):
             self.get_logger().info(message)
         else:
             self.get_logger().error(message)
