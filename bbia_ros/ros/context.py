@@ -61,9 +61,13 @@ class ProcessContext:
         self._sampler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pss")
         self._pss, self._sampled_at, self._sampling = 0, float("-inf"), False
         self.pool = pool if pool is not None else Pool(
-            budget_mb=budget_mb, group_limits=dict(group_limits or GROUP_LIMITS), ledger=Ledger(), isolation=isolation,
+            budget_mb=budget_mb,
+            group_limits=dict(group_limits or GROUP_LIMITS),
+            # Stacks that cannot see each other cannot ask each other for room either.
+            ledger=Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name),
+            isolation=isolation,
             ask=self._ask,
-        )  # fmt: skip
+        )
         self.pool.on_change(self._changed)
 
     def cli_args(self, node: str) -> list[str] | None:
