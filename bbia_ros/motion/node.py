@@ -16,17 +16,15 @@ from bbia_ros.action import Goto as GotoAction
 from bbia_ros.action import LookAt as LookAtAction
 from bbia_ros.action import PlayMove as PlayMoveAction
 from bbia_ros.driver.kinematics import Kinematics, KinematicsError
-from bbia_ros.motion import messages
+from bbia_ros.motion import goals, messages
 from bbia_ros.motion.composer import ASLEEP, Composer, Doing
 from bbia_ros.motion.gaze import Sighting, gaze_error
+from bbia_ros.motion.goals import Refused
 from bbia_ros.motion.loop import Loop
-from bbia_ros.motion.messages import Refused
 from bbia_ros.motion.parameters import MotionParameters
 from bbia_ros.motion.primary import Goto, LookAt, PlayMove
 from bbia_ros.motion.queue import Item, QueueFull, Ticket
-from bbia_ros.motion.repertoire import find
-from bbia_ros.motion.tracking import ObjectFollower
-from bbia_ros.motion.trajectory import interpolation
+from bbia_ros.motion.tracking import ObjectFollower, Whereabouts
 from bbia_ros.msg import AudioPlayback, DetectionArray, Emotion, FaceArray, MotionState, RobotTarget, SpeechActivity
 from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
@@ -77,7 +75,7 @@ class MotionNode(BbiaNode[MotionParameters]):
         self._states = self.make_publisher(MotionState, "motion/state", qos.STATE, always=True)
         self.make_service(Trigger, "motion/stop", self._on_stop)
         actions = (
-            (PlayMoveAction, "motion/play_move", self._play_move, self._move_of),
+            (PlayMoveAction, "motion/play_move", self._play_move, goals.move),
             (LookAtAction, "motion/look_at", self._look_at, self._look_of),
             (GotoAction, "motion/goto", self._goto, self._goto_of),
         )
@@ -92,6 +90,7 @@ class MotionNode(BbiaNode[MotionParameters]):
         self._measured_at = time.monotonic()
         self._joints: dict[str, float] = {}
         self._faces, self._objects = _Seen(), _Seen()
+        self._places = Whereabouts(self._composer.history)
         self._tickets: dict[bytes, tuple[Any, Ticket]] = {}
         self._published: tuple[Doing, int] | None = None
         self._published_at = -math.inf
@@ -174,6 +173,7 @@ class MotionNode(BbiaNode[MotionParameters]):
 
     def _on_objects(self, message: DetectionArray) -> None:
         self._objects = self._seen(message, messages.objects_of(message))
+        self._places.see(self._objects.stamp, self._objects.things)
         self._show("", self._objects)
 
     def _seen(self, message: Any, things: list[Sighting]) -> _Seen:
@@ -242,56 +242,42 @@ class MotionNode(BbiaNode[MotionParameters]):
             )
         return self._composer
 
-    def _move_of(self, request: Any) -> PlayMove:
-        try:
-            move = find(request.name)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        if request.name in ("wake_up", "goto_sleep"):
-            raise Refused(f"{request.name} is played by setting motion's parameter posture")
-        amplitude = float(request.amplitude) or 1.0
-        if not 0.1 <= amplitude <= 1.5:
-            raise Refused(f"the amplitude must be 0.1 to 1.5, got {amplitude:g}")
-        if request.repeats > 100:
-            raise Refused(f"a move can be repeated 100 times, not {request.repeats} times")
-        return PlayMove(request.name, move, amplitude, max(1, request.repeats))
-
     async def _play_move(self, handle: Any) -> Any:
-        item = self._move_of(handle.request)
+        item = goals.move(handle.request)
         reason = await self._perform(handle, item)
         return PlayMoveAction.Result(ok=not reason, message=reason or f"played {item.name} in {item.duration_s:.1f} s")
 
     def _goto_of(self, request: Any) -> Goto:
-        pose, _ = messages.goal_pose(request.target, self._kinematics)
-        time_s = messages.duration("duration_s", request.duration_s, 0.05)
-        try:
-            return Goto(pose, time_s, interpolation(request.interpolation), self.params.goto_hold_s)
-        except ValueError as error:
-            raise Refused(str(error)) from error
+        return goals.goto(request, self._kinematics, self.params.goto_hold_s)[0]
 
     async def _goto(self, handle: Any) -> Any:
-        reason = await self._perform(handle, self._goto_of(handle.request))
-        _, changed = messages.goal_pose(handle.request.target, self._kinematics)
+        item, changed = goals.goto(handle.request, self._kinematics, self.params.goto_hold_s)
+        reason = await self._perform(handle, item)
         done = "there; the nearest pose that can be reached was taken" if changed else "there"
         return GotoAction.Result(ok=not reason, message=reason or done)
 
     def _look_of(self, request: Any) -> LookAt:
         composer = self._ready()
-        time_s = messages.duration("duration_s", request.duration_s)
-        hold_s = messages.duration("hold_s", request.hold_s) or self.params.look_at_hold_s
+        time_s = goals.duration("duration_s", request.duration_s)
+        hold_s = goals.duration("hold_s", request.hold_s) or self.params.look_at_hold_s
         name = request.target.strip().lower()
         if not name:
-            return LookAt(messages.goal_point(request.point), time_s, hold_s)
+            return LookAt(goals.point(request.point), time_s, hold_s)
         seen = self._faces if name == "face" else self._objects
-        if time.monotonic() - seen.came > PRESENT_S:
-            raise Refused(f"nobody sees any {name}: perception is not running or its camera is silent")
-        if not any(thing.name == name for thing in seen.things):
-            known = sorted({thing.name for thing in seen.things})
-            raise Refused(f"I see no {name}, only {', '.join(known)}" if known else f"I see no {name}")
         follower = ObjectFollower(name, composer.history)
-        if not follower.see(seen.stamp, seen.things):
-            raise Refused(f"where the {name} is cannot be told: the head's pose at the time of the image is unknown")
+        if time.monotonic() - seen.came <= PRESENT_S and follower.see(seen.stamp, seen.things):
+            return LookAt(follower, time_s, hold_s)
+        place = self._places.last(name, self._seconds() - self.params.look_at_memory_s)
+        if place is None:
+            raise Refused(self._unseen(name, seen))
+        follower.expect(self._seconds(), place)
         return LookAt(follower, time_s, hold_s)
+
+    def _unseen(self, name: str, seen: _Seen) -> str:
+        if time.monotonic() - seen.came > PRESENT_S:
+            return f"nobody sees any {name}: perception is not running or its camera is silent"
+        known = sorted({thing.name for thing in seen.things} - {name})
+        return f"I see no {name}, only {', '.join(known)}" if known else f"I see no {name}"
 
     async def _look_at(self, handle: Any) -> Any:
         item = self._look_of(handle.request)

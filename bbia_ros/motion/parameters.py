@@ -53,6 +53,12 @@ class MotionParameters:
     look_at_hold_s: float = param(
         2.0, "how long look_at stays when the goal does not say [s]", minimum=0.0, maximum=60.0
     )
+    look_at_memory_s: float = param(
+        60.0,
+        "a thing that has left the image is looked for where it was, for this long [s]",
+        minimum=0.0,
+        maximum=3600.0,
+    )
     goto_hold_s: float = param(3.0, "how long a pose is kept after goto unless something else is to be done [s]",
                                minimum=0.0, maximum=3600.0)  # fmt: skip
     idle: IdleParameters = nested(IdleParameters)

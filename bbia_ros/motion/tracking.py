@@ -168,6 +168,10 @@ class ObjectFollower:
         self.track = Track(0.5, still=name != "face")
         self.track.name = name
 
+    def expect(self, stamp: float, point: Point) -> None:
+        """The thing is out of the image; it was at this point [m] when it was last seen."""
+        self.track.see(stamp, point)
+
     def see(self, stamp: float, things: Sequence[Sighting]) -> bool:
         """Things of one image; whether ours is among them."""
         best: Point | None = None
@@ -189,6 +193,41 @@ class ObjectFollower:
             return False
         self.track.see(stamp, best)
         return True
+
+
+class Whereabouts:
+    """Where things were last seen, by name, so that one can look back at what has left the image. Bounded."""
+
+    LIMIT = 64
+
+    def __init__(self, history: PoseHistory, assumed_distance: float = 0.45) -> None:
+        """Knows nothing yet.
+
+        Args:
+            history: measured head poses.
+            assumed_distance: [m] of a thing whose distance is unknown.
+        """
+        self._history, self._assumed = history, assumed_distance
+        self._places: dict[str, tuple[float, Point]] = {}
+
+    def see(self, stamp: float, things: Sequence[Sighting]) -> None:
+        """Remembers the things of one image; the best of each kind comes first."""
+        named: set[str] = set()
+        for thing in things:
+            if thing.name in named or not thing.usable():
+                continue
+            point = self._history.locate(stamp, thing.point_in_head(self._assumed))
+            if point is not None:
+                named.add(thing.name)
+                self._places.pop(thing.name, None)
+                self._places[thing.name] = (stamp, point)
+        while len(self._places) > self.LIMIT:
+            del self._places[next(iter(self._places))]
+
+    def last(self, name: str, since: float) -> Point | None:
+        """Where it was last seen, None if not since that time [s]."""
+        stamp, point = self._places.get(name, (-math.inf, None))
+        return point if stamp >= since else None
 
 
 def _angle(a: Point, b: Point) -> float:

@@ -12,7 +12,7 @@ from bbia_ros.motion.gaze import PoseHistory, Sighting, aim, gaze_error
 from bbia_ros.motion.pose import BODY, NEUTRAL, PITCH, YAW, head_matrix
 from bbia_ros.motion.primary import LookAt
 from bbia_ros.motion.rehearsal import Stage, on_circle, walk_by
-from bbia_ros.motion.tracking import FaceFollower, ObjectFollower, Track
+from bbia_ros.motion.tracking import FaceFollower, ObjectFollower, Track, Whereabouts
 
 DEG = math.radians(1.0)
 
@@ -189,3 +189,16 @@ def test_a_jump_restarts_the_track_without_inventing_a_speed() -> None:
     point, speed, _ = track.at(1.3)
     assert math.atan2(point[1], point[0]) == pytest.approx(60 * DEG, abs=0.01)
     assert speed == 0.0
+
+
+def test_where_things_were_is_remembered_for_a_while_and_not_without_bound() -> None:
+    stage = Stage()
+    places = Whereabouts(stage.composer.history)
+    apple = np.array([0.4, 0.2, -0.15])
+    places.see(stage.now, [stage.sighting(apple, "apple")])
+    assert places.last("apple", stage.now - 10.0) == pytest.approx(apple, abs=1e-6)
+    assert places.last("apple", stage.now + 1.0) is None
+    assert places.last("duck", 0.0) is None
+    places.see(stage.now, [stage.sighting(apple, f"thing {i}") for i in range(500)])
+    assert places.last("apple", 0.0) is None, "the oldest went"
+    assert places.last("thing 499", 0.0) is not None

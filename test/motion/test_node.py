@@ -211,6 +211,11 @@ def test_it_looks_at_an_apple_in_closed_loop(stand: Stand) -> None:
     result = stand.act(LookAt, "motion/look_at", LookAt.Goal(target="apple", hold_s=1.0))
     assert result.ok, result.message
     assert result.error_rad < math.radians(1.0)
+    stand.driver.sees_apple = False
+    seen.clear()
+    seen.wait(lambda message: not message.detections)
+    result = stand.act(LookAt, "motion/look_at", LookAt.Goal(target="apple", hold_s=0.5))
+    assert result.ok, "it is looked for where it was"
 
 
 def test_happy_holds_the_nose_up(stand: Stand) -> None:
