@@ -22,7 +22,10 @@ ENTRY_POINTS = {
 }
 
 SCRIPT = """#!{python}
+import signal
 import sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends quietly; main() handles it from then on
 
 from {module} import {function}
 

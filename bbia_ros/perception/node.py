@@ -102,6 +102,7 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
             self._lanes_by_task["faces"] = self.lane("faces", self._find_faces), Pace(self.params.faces.rate_hz)
         self._annotate_lane = self.lane("annotated", self._annotate)
         self._last_image = self._last_info = time.monotonic()
+        self._seen_any = False
         self.make_subscription(CameraInfo, "camera/camera_info", self._on_camera_info, qos.CAMERA)
         self.make_subscription(PoseStamped, "head_pose", self._on_head_pose, qos.SENSOR)
         self.make_subscription(Image, "camera/image_raw", self._on_image, qos.CAMERA)
@@ -131,6 +132,7 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
     def _on_image(self, message: Image) -> None:
         now = time.monotonic()
         self._last_image = now
+        self._seen_any = True
         self.clear_fault("camera")
         self.figures.tick("camera")
         due = [lane for lane, pace in self._lanes_by_task.values() if pace.take(now)]
@@ -158,7 +160,8 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
             lane.offer(frame)
 
     def _watch(self) -> None:
-        now, limit = time.monotonic(), self.params.camera_timeout_s
+        now = time.monotonic()
+        limit = self.params.camera_timeout_s if self._seen_any else self.params.camera_start_s
         if now - self._last_image > limit:
             self.report_fault("camera", f"no camera frames for {limit:g} s; nothing is seen until they come")
         elif now - self._last_info > limit:

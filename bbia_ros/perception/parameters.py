@@ -64,6 +64,10 @@ class PerceptionParameters:
     camera_timeout_s: float = param(
         2.0, "a camera silent for so long is reported as a fault [s]", minimum=0.2, maximum=60.0
     )
+    camera_start_s: float = param(
+        8.0, "the same until the first image after activation: a camera may need time to start [s]",
+        minimum=0.2, maximum=60.0,
+    )  # fmt: skip
     call_timeout_s: float = param(
         10.0, "an engine that takes longer for one image is ended and started again [s]", minimum=0.5, maximum=120.0
     )

@@ -97,7 +97,7 @@ def detector():
 
 @pytest.fixture
 def runner(detector):
-    parameters = {"objects.rate_hz": 60.0, "camera_timeout_s": 0.5}
+    parameters = {"objects.rate_hz": 60.0, "camera_timeout_s": 0.5, "camera_start_s": 0.5}
     with NodeRunner(
         PerceptionNode, pool=FakePool({"objects": detector, "faces": NoFaces()}), parameters=parameters
     ) as runner:
