@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 SUMMARY = "measure memory, speed and latency against baselines"
-DESCRIPTION = """Runs the benchmarks of an area, or of all of them, and writes build/bench/AREA.json. Close other programs
-first: speed is measured on the machine as it is."""
+DESCRIPTION = """Runs the benchmarks of an area, or of all of them, and writes build/bench/AREA.json. Close other
+programs first: speed is measured on the machine as it is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
