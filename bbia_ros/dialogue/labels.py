@@ -45,7 +45,19 @@ FRENCH: dict[str, tuple[str, str]] = {
 KNOWN: tuple[str, ...] = tuple(FRENCH)
 """Labels that are understood even when they are not in sight."""
 
-_ALIASES = {"rubber duck": "duck", "duckling": "duck", "ducky": "duck", "phone": "cell phone", "glass": "wine glass"}
+_ALIASES = {
+    "rubber duck": "duck",
+    "duckling": "duck",
+    "ducky": "duck",
+    "phone": "cell phone",
+    "glass": "wine glass",
+    "crescent": "croissant",
+    "quasas": "croissant",
+    "quason": "croissant",
+    "kwason": "croissant",
+}
+"""Other names, and what a small speech recogniser makes of "croissant" in an English sentence."""
+
 _CLOSE = 0.72
 """Similarity at which a misheard word still counts: "appel" and "crossant" do, "doc" for duck does not."""
 

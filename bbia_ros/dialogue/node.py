@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rclpy.type_support import check_for_type_support
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -71,6 +72,8 @@ class DialogueNode(BbiaNode[DialogueParameters]):
             else {"context": p.generation.context_tokens},
             resolve_model=not remote,
         )
+        for kind in (Utterance, DetectionArray, FaceArray, Emotion):
+            check_for_type_support(kind)  # loading the first sensor message takes 0.15 s: not in activate
         self._turns = self.make_publisher(DialogueTurn, "dialogue/turns", qos.EVENT)
         self.make_action(Chat, "dialogue/chat", self._chat_goal, accept=_empty_text, cancel=self._cancel_goal)
         self.make_service(Trigger, "dialogue/reset", self._reset)

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from rclpy.type_support import check_for_type_support
 from std_msgs.msg import Header
 
 from bbia_ros.emotion.face import FaceEmotionReader
@@ -56,6 +57,8 @@ class EmotionNode(BbiaNode[EmotionParameters]):
         self._spec = self.model_spec(
             "text", p.text, task="text_emotion", engines=ENGINES, group="emotion", arguments={"head": head}
         )
+        for kind in (Utterance, DialogueTurn, FaceArray):
+            check_for_type_support(kind)  # loading the first sensor message takes 0.15 s: not in activate
         self._user = self.make_publisher(Emotion, "emotion/user", qos.EVENT)
         self._robot = self.make_publisher(Emotion, "emotion/robot", qos.STATE)
         self.make_service(Express, "emotion/express", self._express)
