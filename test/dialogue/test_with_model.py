@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rclpy.parameter import Parameter
+
 from bbia_ros.dialogue.node import DialogueNode
 from bbia_ros.msg import DialogueTurn, Utterance
 from bbia_ros.ros import qos
 from bbia_ros.ros.testing import NodeRunner, wait_until
-from rclpy.parameter import Parameter
 
 pytestmark = pytest.mark.heavy
 
