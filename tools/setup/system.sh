@@ -4,7 +4,7 @@ set -euo pipefail
 
 wanted=(
   build-essential cmake   # colcon builds the messages
-  python3-venv python3-dev
+  ca-certificates python3-venv python3-dev
   libosmesa6 libegl1 libgl1-mesa-dri libgl1   # offscreen rendering without a GPU
   libgles2                # MediaPipe's native library links against it
 )
