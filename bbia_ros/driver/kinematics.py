@@ -137,8 +137,7 @@ class Kinematics:
         roll, pitch, yaw = euler_from_rotation(pose)
         relative = _clamp(math.remainder(yaw - body_yaw, math.tau), e.relative_yaw)
         wanted = (_clamp(roll, e.roll), _clamp(pitch, e.pitch), _clamp(body_yaw + relative, e.head_yaw))
-        # remainder may turn a yaw of pi - 0.1 seen from a body at -pi + 0.3 the short way round; only a real change
-        # is written back, so that an inside pose stays bit for bit what it was.
+        # Written back only when something really changed, so that a pose inside stays bit for bit what it was.
         if max(abs(a - b) for a, b in zip(wanted, (roll, pitch, yaw), strict=True)) > 1e-12:
             pose[:3, :3] = rotation_from_euler(*wanted)
         for axis, (low, high) in enumerate((e.x, e.y, e.z)):

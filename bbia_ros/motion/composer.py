@@ -40,6 +40,8 @@ AWAKE: Final = "awake"
 ASLEEP: Final = "asleep"
 LOOKING_SHARE: Final = 0.15
 """Share of what feelings and speech turn the head by that is left while it looks at something on purpose."""
+SPEECH_STALE_S: Final = 1.5
+"""Without news for this long [s] nobody speaks any more: whoever told it may be gone."""
 FRESH_S: Final = 0.3
 """Older measurements [s] say nothing about whether the body follows."""
 PROBE_EVERY: Final = 10
@@ -107,7 +109,7 @@ class Composer:
         self._handover = Handover()
         self._blend = Blend()
         self._posture = AWAKE
-        self._last_tick = self._free_since = self._company = -math.inf
+        self._last_tick = self._free_since = self._company = self._listen_until = -math.inf
         self._source: object = None
         self._base, self._base_velocity = NEUTRAL.copy(), ZERO.copy()
         self._sent: Pose | None = None
@@ -120,7 +122,6 @@ class Composer:
 
         Not beside `tick`: stop the loop first.
         """
-        self._inbox.clear()
         self._begin(now, measured, posture)
 
     def _begin(self, now: float, measured: Pose, posture: str) -> None:
@@ -185,10 +186,10 @@ class Composer:
         self.post(lambda now: self._blend.feeling.show(label, intensity))
 
     def hear_speech(self, user: bool, robot: bool) -> None:
-        """Who speaks; somebody does, so somebody is there."""
+        """Who speaks, told again at least every second while it lasts; somebody does, so somebody is there."""
 
         def change(now: float) -> None:
-            self._blend.listening = user
+            self._listen_until = now + SPEECH_STALE_S if user else now
             if user or robot:
                 self._company = now
 
@@ -215,6 +216,7 @@ class Composer:
         self._ticks += 1
         while self._inbox:
             self._inbox.popleft()(now)
+        self._blend.listening = now < self._listen_until
         self._check_obedience(now)
         if self._obedience.held:
             return self._probe()

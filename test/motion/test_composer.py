@@ -124,15 +124,26 @@ def test_breathing_waits_until_nothing_else_plays() -> None:
     assert np.abs(stage.sent()[:, Z]).max() < 1e-6
 
 
-def test_listening_holds_the_antennas_still() -> None:
+def test_listening_holds_the_antennas_still_while_somebody_tells_that_it_lasts() -> None:
     stage = Stage(breathing=True)
     stage.run(3.0)
-    stage.composer.hear_speech(user=True, robot=False)
-    stage.run(1.0)
+    for _ in range(2):
+        stage.composer.hear_speech(user=True, robot=False)
+        stage.run(0.5)
     before = stage.sent()[-1]
-    stage.run(1.0)
+    stage.run(0.5)
     assert stage.sent()[-1][[RIGHT, LEFT]] == pytest.approx(before[[RIGHT, LEFT]], abs=0.5 * DEG)
     assert stage.sent()[-1][Z] != pytest.approx(before[Z], abs=1e-5), "breathing goes on"
+    stage.run(3.0)
+    assert np.ptp(stage.sent()[-100:, RIGHT]) > 10 * DEG, "the one who told is gone"
+
+
+def test_a_feeling_that_is_known_before_the_start_is_shown() -> None:
+    stage = Stage()
+    stage.composer.feel("proud", 1.0)
+    stage.composer.start(stage.now, NEUTRAL, "awake")
+    stage.run(2.0)
+    assert stage.sent()[-1][PITCH] < -15 * DEG
 
 
 def test_glances_are_calm_and_end_alone() -> None:
