@@ -70,11 +70,14 @@ class StreamCall(Call):
     Attributes:
         timeout_s: Longest wait for an item, and longest time without a reader [s].
         touched: When an item was last read [s, monotonic].
+        cancels: How often the lease's calls had been cancelled when the stream was made: it starts only if that
+            is still so.
     """
 
-    __slots__ = ("timeout_s", "touched")
+    __slots__ = ("cancels", "timeout_s", "touched")
 
-    def __init__(self, label: str, timeout_s: float) -> None:
+    def __init__(self, label: str, timeout_s: float, cancels: int) -> None:
         super().__init__(label)
+        self.cancels = cancels
         self.timeout_s = timeout_s
         self.touched = time.monotonic()

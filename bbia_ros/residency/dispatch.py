@@ -56,6 +56,8 @@ class Dispatcher:
     ) -> ItemStream:
         """Start a stream at its first item."""
         call.touched = time.monotonic()
+        if call.cancels != lease.cancels:
+            raise CallCancelled(f"{call.label} was cancelled before it began")
         host, worker = self._begin(lease, call)
         try:
             call.on_end = lambda: self._stream_ended(lease, call, host, worker)
@@ -70,15 +72,8 @@ class Dispatcher:
         self._registry.wake()
         return items
 
-    def enlist(self, lease: Lease, call: Call) -> None:
-        """Have a stream cancelled with its lease, though it has not started."""
-        with self._registry.lock:
-            if lease.released:
-                raise LeaseReleased(f"{call.label}: the lease was released")
-            lease.calls.add(call)
-
     def delist(self, lease: Lease, call: StreamCall) -> None:
-        """A stream is over, or will never start."""
+        """A stream is over."""
         self._end(lease, call, False)
         with self._registry.lock:
             self._streams.discard(call)
@@ -86,6 +81,7 @@ class Dispatcher:
     def cancel(self, lease: Lease) -> None:
         """See `Lease.cancel`."""
         with self._registry.lock:
+            lease.cancels += 1
             calls = list(lease.calls)
         for call in calls:
             call.cancel(CallCancelled(f"{call.label} was cancelled"))

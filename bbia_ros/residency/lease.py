@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bbia_ros.residency.call import Call, StreamCall
-from bbia_ros.residency.errors import CallCancelled
+from bbia_ros.residency.errors import CallCancelled, LeaseReleased
 from bbia_ros.residency.spec import ModelSpec, ReleaseRecord
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Lease:
         self._pool = pool
         self.resident = resident
         self.calls: set[Call] = set()
+        self.cancels = 0
         self.released = False
 
     @property
@@ -104,10 +105,11 @@ class Stream(Iterator[Any]):
         self._pool = pool
         self.lease = lease
         self._request = (method, args, kwargs)
-        self.call = StreamCall(f"{lease.spec.name}.{method}", timeout_s)
+        self.call = StreamCall(f"{lease.spec.name}.{method}", timeout_s, lease.cancels)
         self._items: ItemStream | None = None
         self._done = False
-        pool.dispatcher.enlist(lease, self.call)
+        if lease.released:
+            raise LeaseReleased(f"{self.call.label}: the lease was released")
 
     def __iter__(self) -> Stream:
         return self
@@ -142,6 +144,6 @@ class Stream(Iterator[Any]):
             self.cancel()
 
     def __del__(self) -> None:
-        if not getattr(self, "_done", True):
+        if self._items is not None and not self._done:
             # May run anywhere, under any lock: only leave a note.
             self._pool.dispatcher.note_dropped(self.call)

@@ -87,17 +87,18 @@ class Loader:
             _log.exception("loading %s failed", name)
             error = LoadFailed(f"{name} could not be loaded: {caught}")
         if error is not None:
-            # What was reserved goes first: who is told may try again at once.
             with registry.lock:
-                failed = resident.host is None
-            if failed:
+                # Not so if it was built and let go at once: then the next load may be under way.
+                ours = resident.load is load
+            if ours:
+                # What was reserved goes first: who is told may try again at once.
                 registry.unreserve([resident])
-            with registry.lock:
-                resident.load = None
-                if isinstance(error, LoadFailed):
-                    resident.note_failure(str(error), registry.clock(), registry.backoff_s)
-                elif not isinstance(error, CallCancelled):
-                    resident.last_error = str(error)
+                with registry.lock:
+                    resident.load = None
+                    if isinstance(error, LoadFailed):
+                        resident.note_failure(str(error), registry.clock(), registry.backoff_s)
+                    elif not isinstance(error, CallCancelled):
+                        resident.last_error = str(error)
             load.future.set_exception(error)
         else:
             load.future.set_result(None)
@@ -214,6 +215,8 @@ class Loader:
         registry.measurements.record(spec, held, peak)
         registry.settle(resident, max(held, registry.measurements.used_bytes(spec)))
         with registry.lock:
+            if host.buried is not None:
+                raise LoadFailed(f"{spec.name} could not be loaded: its worker died just after")
             resident.load_s = time.monotonic() - began
             resident.loads += 1
             resident.last_error = ""

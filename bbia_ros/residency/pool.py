@@ -212,7 +212,7 @@ class Pool:
             call.cancel(CallCancelled(f"{call.label} was cancelled: its lease was released"))
         for load in loads:
             self._loader.abort(load)
-        retired = self._unloader.retire(leaving, "released")
+        retired = self._unloader.retire(leaving, "released", _RELEASE_S)
         wait([*on_their_way, *(load.done for load in loads)], max(0.0, deadline - time.monotonic()))
         records = dict(zip((one.spec.name for one in leaving), retired, strict=True))
         return [records.pop(lease.spec.name, None) if id(lease) in ours else None for lease in leases]

@@ -104,12 +104,12 @@ class Registry:
     def unreserve(self, residents: Iterable[Resident]) -> None:
         """These models take no room any more."""
         with self.lock:
-            names = [one.spec.name for one in residents if one.reserved]
-            for name in names:
-                self.residents[name].reserved = 0
-        if self.ledger is not None and names:
+            freed = [one for one in residents if one.reserved]
+            for one in freed:
+                one.reserved = 0
+        if self.ledger is not None and freed:
             try:
-                self.ledger.release(names)
+                self.ledger.release([one.spec.name for one in freed])
             except LedgerError as error:
                 # Our entries are written again with the next change, or dropped with our process.
                 _log.warning("%s", error)

@@ -25,8 +25,21 @@ class Unloader:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def retire(self, residents: Sequence[Resident], reason: str) -> list[ReleaseRecord | None]:
-        """Unload models that were marked as leaving; the workers end in parallel. Blocks for up to 0.5 s."""
+    def retire(
+        self, residents: Sequence[Resident], reason: str, patience_s: float | None = None
+    ) -> list[ReleaseRecord | None]:
+        """Unload models that were marked as leaving; their workers end in parallel.
+
+        A worker is gone within 0.5 s. A model that leaves a shared worker has to wait for its neighbour's call.
+
+        Args:
+            residents: The models.
+            reason: For the records.
+            patience_s: Wait no longer than this; what is not done then goes on in the background.
+
+        Returns:
+            The records; None for what is not done yet.
+        """
         registry = self._registry
         hosts: dict[str, tuple[Host, list[Resident]]] = {}
         with registry.lock:
@@ -38,19 +51,26 @@ class Unloader:
             for host, _, ends in jobs:
                 if ends and registry.hosts.get(host.key) is host:
                     del registry.hosts[host.key]
+        records: dict[str, ReleaseRecord] = {}
+        # The last one is done here, unless it may take longer than we have.
+        here = [job for job in jobs if job[2] or patience_s is None][-1:]
         threads = [
-            threading.Thread(target=self._retire_from, args=(*job, reason), name="bbia-unload", daemon=True)
-            for job in jobs[1:]
+            threading.Thread(target=self._retire_from, args=(*job, reason, records), name="bbia-unload", daemon=True)
+            for job in jobs
+            if job not in here
         ]
+        deadline = None if patience_s is None else time.monotonic() + patience_s
         for thread in threads:
             thread.start()
-        if jobs:
-            self._retire_from(*jobs[0], reason)
+        for job in here:
+            self._retire_from(*job, reason, records)
         for thread in threads:
-            thread.join()
-        return [one.last_release for one in residents]
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return [records.get(one.spec.name) for one in residents]
 
-    def _retire_from(self, host: Host, leaving: list[Resident], ends: bool, reason: str) -> None:
+    def _retire_from(
+        self, host: Host, leaving: list[Resident], ends: bool, reason: str, records: dict[str, ReleaseRecord]
+    ) -> None:
         """Unload models of one worker, or end it if they are the last ones in it."""
         registry, worker = self._registry, host.worker
         assert worker is not None
@@ -72,7 +92,7 @@ class Unloader:
         with registry.lock:
             for one in leaving:
                 name = one.spec.name
-                one.last_release = ReleaseRecord(name, reason, held[name], back[name], duration)
+                one.last_release = records[name] = ReleaseRecord(name, reason, held[name], back[name], duration)
                 one.evictions += reason in ("evicted", "idle")
         for one in leaving:
             if ends and len(leaving) == 1 and held[one.spec.name]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bbia_ros.residency import EngineError, ModelSpec, WorkerDied
@@ -46,11 +46,15 @@ class FakeWorker:
         self.models[model] = size
         self.factory.log.append(("load", model))
         self.factory.check()
+        if self.factory.after_load:
+            self.factory.after_load(self)
         return size, size + int(arguments.get("extra_mb", 0) * MB)
 
     def unload(self, model: str, timeout_s: float = 30.0):
         if self.dead:
             raise WorkerDied("dead")
+        if self.factory.unload_gate:
+            self.factory.unload_gate.wait(10)
         before = sum(self.models.values())
         del self.models[model]
         self.factory.log.append(("unload", model))
@@ -107,6 +111,8 @@ class FakeFactory:
         self.log: list[tuple[str, str]] = []
         self.holding: dict[Any, tuple[threading.Event, FakeWorker]] = {}
         self.load_gate: threading.Event | None = None
+        self.unload_gate: threading.Event | None = None
+        self.after_load: Callable[[FakeWorker], object] | None = None
         self.failing_loads = 0
         self.budget = budget
         self._pids = itertools.count(1_000_001)

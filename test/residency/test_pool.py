@@ -461,6 +461,31 @@ def test_models_share_a_worker(bench):
     assert b.factory.workers[0].ended
 
 
+def test_release_from_a_shared_worker_does_not_wait_for_a_neighbours_long_call(bench):
+    b = bench()
+    one, two = (b.pool.acquire(spec(name, worker="torch")) for name in ("one", "two"))
+    two.call("echo")
+    b.hold(one, "x")
+    b.factory.unload_gate = threading.Event()
+    assert two.release() is None, "not done yet"
+    assert b.factory.loaded == {"one": 100_000_000, "two": 100_000_000}
+    b.factory.unload_gate.set()
+    while b.states()["two"] != "ABSENT":
+        threading.Event().wait(0.001)
+    assert b.info("two").last_release.returned_bytes == 100_000_000
+    assert b.let_go("x") == "x"
+
+
+def test_a_worker_that_dies_just_after_a_load_is_not_kept(bench):
+    b = bench()
+    lease = b.pool.acquire(spec("a"))
+    b.factory.after_load = lambda worker: (setattr(worker, "dead", True), b.pool.step())
+    with pytest.raises(LoadFailed, match="died"):
+        lease.call("echo")
+    b.factory.after_load = None
+    assert lease.call("echo", 1) == 1
+
+
 def test_a_busy_neighbour_keeps_a_shared_model(bench):
     b = bench(budget_mb=250)
     one, two = (b.pool.acquire(spec(name, worker="torch")) for name in ("one", "two"))
