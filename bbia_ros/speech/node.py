@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 import time
 import uuid
 from dataclasses import replace
@@ -196,6 +197,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
             elif isinstance(event, VoiceResumed):
                 self._transcriber.outdate(event.attempt)
             else:
+                self._transcriber.outdate(event.piece.attempt - 1)  # what is newer holds all of what is older
                 skipped = self._stt_lane.skipped
                 self._stt_lane.offer(event)
                 if self._stt_lane.skipped > skipped:
@@ -323,3 +325,7 @@ def _time(nanoseconds: int) -> Time:
 def main() -> int:
     """Runs the node alone."""
     return run_alone("speech", SpeechNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -75,7 +75,7 @@ class Transcriber:
         self._outdated = 0
 
     def outdate(self, attempt: int) -> None:
-        """The speculation with this number, and those before, are no longer wanted."""
+        """Speculations and partial texts with this number and those before are no longer wanted; the final ones are."""
         self._outdated = max(self._outdated, attempt)
 
     def handle(self, event: Speculation | PartialWanted | PartEnded | TurnEnded) -> None:
