@@ -17,6 +17,8 @@ from bbia_ros.dialogue.scene import View
 from bbia_ros.dialogue.sentences import SentenceSplitter, speakable
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError, WorkerDied
 
+_ENDINGS = (".", "!", "?", "…")
+
 Chat = Callable[[list[dict[str, str]]], Iterable[str]]
 """Streams the language model's answer to a prompt."""
 
@@ -187,6 +189,7 @@ class Conversation:
                 except WorkerDied:
                     if attempt == 2 or said:
                         raise
+            said = _without_fragment(said, splitter)
             yield from _spoken(splitter.flush(), language)
         except (CallCancelled, LeaseReleased):
             raise
@@ -222,6 +225,15 @@ class Conversation:
             self.memory.remember_name(str(action.arguments["name"]))
         elif action.name == MEMORY and "fact" in action.arguments:
             self.memory.remember(str(action.arguments["fact"]))
+
+
+def _without_fragment(said: str, splitter: SentenceSplitter) -> str:
+    """Drops a last sentence that the model had no tokens left to end, unless it is all there is."""
+    rest = splitter.rest
+    if not rest or rest.rstrip("\"'»”)] ").endswith(_ENDINGS) or not (before := said.rstrip()[: -len(rest)].rstrip()):
+        return said
+    splitter.flush()
+    return before
 
 
 def _sentences(text: str) -> list[str]:

@@ -37,27 +37,32 @@ class SentenceSplitter:
             search_from = match.end()
             if match.group().startswith(".") and _is_abbreviation(self._rest[start : match.start()]):
                 continue
-            found.append(self._rest[start : match.end()])
+            found.extend(self._shorten(self._rest[start : match.end()].strip()))
             start = match.end()
-        self._rest = self._rest[start:]
-        while len(self._rest) > self._longest:
-            cut = self._cut()
-            found.append(self._rest[:cut])
-            self._rest = self._rest[cut:]
+        *full, self._rest = self._shorten(self._rest[start:])
+        found.extend(full)
         return [sentence for part in found if (sentence := part.strip())]
+
+    @property
+    def rest(self) -> str:
+        """What is not certain to be a sentence yet."""
+        return self._rest.strip()
 
     def flush(self) -> list[str]:
         """Returns what is left as the last sentence and starts anew."""
         last, self._rest = self._rest.strip(), ""
         return [last] if last else []
 
-    def _cut(self) -> int:
-        window = self._rest[: self._longest]
-        for mark in (", ", "; ", ": ", " "):
-            place = window.rfind(mark)
-            if place > self._longest // 3:
-                return place + len(mark)
-        return self._longest
+    def _shorten(self, text: str) -> list[str]:
+        """The text in parts of the greatest length at most; one part if it is short, even if empty."""
+        parts = []
+        while len(text) > self._longest:
+            window = text[: self._longest]
+            places = (window.rfind(mark) + len(mark) for mark in (", ", "; ", ": ", " "))
+            cut = next((place for place in places if place > self._longest // 3), self._longest)
+            parts.append(text[:cut])
+            text = text[cut:]
+        return [*parts, text]
 
 
 def speakable(sentence: str) -> str:

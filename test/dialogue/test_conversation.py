@@ -65,6 +65,23 @@ def test_sentences_come_while_the_model_writes() -> None:
     assert (done(events).source, done(events).tokens) == ("chat", 3)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["The moon is round.", " It shines becau"], "The moon is round."),
+        (["The moon is round.", " It shines."], "The moon is round. It shines."),
+        (["The moon is", " round and"], "The moon is round and"),
+        (["It is round.\n\n", "* bright"], "It is round."),
+        (['It is "round."'], 'It is "round."'),
+        (["It is round. 🌙"], "It is round."),
+    ],
+)
+def test_a_sentence_that_was_not_finished_is_not_said(pieces: list[str], text: str) -> None:
+    _, [events] = talk(Model(pieces), "Tell me something about the moon.")
+    assert done(events).text == text
+    assert " ".join(spoken(events)) == text
+
+
 def test_the_model_hears_what_was_said_before() -> None:
     model = Model(["It is round."], ["Because of gravity."])
     talk(model, "Tell me something about the moon.", "What is your name?", "And why is that so?")
