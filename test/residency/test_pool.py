@@ -510,6 +510,19 @@ def test_a_shared_workers_death_takes_all_and_blames_the_caller(bench):
     assert two.call("echo", 1) == 1
 
 
+def test_neighbours_are_not_blamed_for_a_load_that_kills_their_worker(bench):
+    b = bench()
+    one, two = (b.pool.acquire(spec(name, worker="torch")) for name in ("one", "two"))
+    one.call("echo")
+    b.factory.after_load = lambda worker: (setattr(worker, "dead", True), b.pool.step())
+    with pytest.raises(LoadFailed):
+        two.call("echo")
+    b.factory.after_load = None
+    assert not b.info("one").last_error
+    assert "died" in b.info("two").last_error
+    assert one.call("echo", 1) == 1
+
+
 # --- what users see ---------------------------------------------------------------------------------------
 
 

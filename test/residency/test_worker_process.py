@@ -155,24 +155,24 @@ def test_waiting_for_a_turn_counts_and_harms_nobody(make_pool):
     assert lease.call("pid") == pid
 
 
-def test_cancel_of_a_call_that_cannot_stop_kills_without_blame(make_pool):
+def test_cancel_of_a_call_that_cannot_stop_kills_without_blame(make_pool, tmp_path):
     pool = make_pool(backoff_s=(60.0,))
     lease = pool.acquire(toy())
-    lease.call("echo")
-    call = in_background(lease.call, "sleep", 30)
-    wait_until(lambda: lease.calls)
+    pid = lease.call("pid")
+    call = in_background(lease.call, "sleep", 30, str(tmp_path / "started"))
+    wait_until((tmp_path / "started").exists)
     lease.cancel()
     assert isinstance(call(), CallCancelled)
-    assert lease.call("echo", 1) == 1, "no backoff"
+    assert ends_within(pid, 0)
+    assert lease.preload().exception(30) is None, "no backoff"
     assert pool.snapshot()[0].last_error == ""
 
 
-def test_an_engine_with_cancel_keeps_its_worker(make_pool):
+def test_an_engine_with_cancel_keeps_its_worker(make_pool, tmp_path):
     lease = make_pool().acquire(toy(engine="Interruptible"))
     pid = lease.call("pid")
-    call = in_background(lease.call, "work")
-    wait_until(lambda: lease.calls)
-    threading.Event().wait(0.05)
+    call = in_background(lease.call, "work", str(tmp_path / "started"))
+    wait_until((tmp_path / "started").exists)
     lease.cancel()
     assert isinstance(call(), CallCancelled)
     assert lease.call("pid") == pid
@@ -365,15 +365,15 @@ def test_a_hanging_close_is_killed(make_pool):
     assert record.returned_bytes == record.held_bytes > 0
 
 
-def test_release_while_everything_is_going_on(make_pool):
+def test_release_while_everything_is_going_on(make_pool, tmp_path):
     pool = make_pool()
     leases = [pool.acquire(toy(name, load_s=30.0 if name == "loading" else 0.0)) for name in ("a", "b", "c", "loading")]
     pids = [lease.call("pid") for lease in leases[:3]]
     stream = leases[1].stream("stubborn")
     next(stream)
-    calls = [in_background(leases[0].call, "sleep", 30), in_background(leases[3].call, "echo")]
-    wait_until(lambda: pool.snapshot()[3].state is ModelState.LOADING)
-    wait_until(lambda: leases[0].calls)
+    started = tmp_path / "started"
+    calls = [in_background(leases[0].call, "sleep", 30, str(started)), in_background(leases[3].call, "echo")]
+    wait_until(lambda: pool.snapshot()[3].state is ModelState.LOADING and started.exists())
     records = pool.release(leases)
     assert [record is not None for record in records] == [True, True, True, False]
     assert all(ends_within(pid, 0) for pid in pids)

@@ -58,7 +58,9 @@ class Toy:
         """An instance of a class that the parent cannot import."""
         return Alien()
 
-    def sleep(self, seconds: float) -> str:
+    def sleep(self, seconds: float, started: str = "") -> str:
+        if started:
+            open(started, "w").close()
         time.sleep(seconds)
         return "slept"
 
@@ -111,8 +113,9 @@ class Interruptible:
     def __init__(self) -> None:
         self.stop = False
 
-    def work(self) -> str:
+    def work(self, started: str) -> str:
         self.stop = False
+        open(started, "w").close()
         while not self.stop:
             time.sleep(0.01)
         return "stopped"
