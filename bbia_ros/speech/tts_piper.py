@@ -1,6 +1,6 @@
 """Text to speech by Piper: a small neural voice, much faster than real time.
 
-Memory: about 150 MB private with a medium voice. Speed: 0.05 to 0.1 s of work per second of speech on two threads;
+Memory: about 130 MB private with a medium voice. Speed: 0.05 to 0.1 s of work per second of speech on two threads;
 the first audio of a text is ready when its first sentence is.
 Licence: piper-tts is GPL-3.0 (it contains espeak-ng). It is imported here only, inside a worker process, never by
 bbia_ros's own processes; with `tts.engine: espeak` it is not needed at all.
