@@ -5,7 +5,8 @@ falls with them: a 3 s line takes 0.13 s in a 15 s window and 0.4 s in the full 
 same or fewer words misheard when the prompt holds the robot's vocabulary (docs/speech.md). So the first attempt uses a
 short window, and a text that looks invented (repetitive, improbable) is tried again with the full 30 s.
 
-Memory: 140 MB private with tiny in int8, 180 MB once a line needed the full window. Audio is an array from end to end, no file is written.
+Memory: 140 MB private with tiny in int8, 180 MB once a line needed the full window. Audio is an array from end to end,
+no file is written.
 Licences: faster-whisper and CTranslate2 MIT, Whisper's weights MIT.
 """
 
