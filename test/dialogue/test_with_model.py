@@ -53,7 +53,8 @@ def test_a_model_is_in_memory_only_while_the_node_is_active_and_needs_it(runner:
     assert "moon" in answer.text.lower()
     partial = [turn for turn in turns.messages if turn.id == answer.id and not turn.final]
     assert partial
-    grown = [(turn.text.strip(), answer.text) for turn in partial]  # the model's last words may be an unfinished sentence
+    # The last words of the model may be an unfinished sentence, which the final text leaves out.
+    grown = [(turn.text.strip(), answer.text) for turn in partial]
     assert all(whole.startswith(part) or part.startswith(whole) for part, whole in grown)
 
     [model] = resident(runner)
