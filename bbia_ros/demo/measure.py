@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bbia_ros.geometry import angle_between, euler_from_rotation, matrix_from_pose
+from bbia_ros.geometry import angle_between, azimuth_elevation, euler_from_rotation, matrix_from_pose
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,20 @@ def median_pitch(poses: Sequence[Any]) -> float:
     return median(pitches) if pitches else math.nan
 
 
+def nose_lift(states: Iterable[Any]) -> float:
+    """How far the nose is held above a straight look at the visitor [rad], median; NaN when nobody is there.
+
+    A posture shows in this figure alone: the visitor's height and distance cancel out.
+    """
+    lifts = []
+    for state in states:
+        if state.visitor_present:
+            camera, point = matrix_from_pose(state.camera), state.visitor
+            towards = np.array([point.x, point.y, point.z]) - camera[:3, 3]
+            lifts.append(azimuth_elevation(camera[:3, 2])[1] - azimuth_elevation(towards)[1])
+    return median(lifts) if lifts else math.nan
+
+
 def seconds(stamp: Any) -> float:
     """A builtin_interfaces/Time as seconds."""
     return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
@@ -75,11 +89,6 @@ def first_sound(chunks: Iterable[Any], utterances: Iterable[str] | None = None) 
         if len(chunk.samples) and (wanted is None or chunk.utterance_id in wanted)
     ]
     return min(stamps) if stamps else None
-
-
-def mean_level(samples: Sequence[float]) -> float:
-    """Mean, or NaN of nothing."""
-    return sum(samples) / len(samples) if samples else math.nan
 
 
 def degrees(angle: float) -> str:

@@ -16,6 +16,7 @@ from bbia_ros.demo.measure import (
     degrees,
     first_sound,
     median_pitch,
+    nose_lift,
     object_errors,
     seconds,
     visitor_errors,
@@ -210,8 +211,7 @@ class Play:
 
     def feel(self) -> None:
         """Words are read apart from the face; each is answered with its own posture."""
-        calm = median_pitch(self.stage.since("head_pose", self.stage.now_ns() - 1_000_000_000))
-        pitches = {}
+        lifts = {}
         for key, label, moods in (("sad", "sad", {"sad"}), ("praise", "happy", {"happy", "proud", "excited"})):
             start = self.stage.now_ns()
             self.say(key)
@@ -223,11 +223,11 @@ class Play:
             self.expect(f"feels {label}", f"the robot's mood answers ({' or '.join(sorted(moods))})",
                         mood.label if mood else last.label if last else "none", mood is not None)  # fmt: skip
             self.hear(key, start)
-            pitches[key] = median_pitch(self.stage.since("head_pose", self.stage.now_ns() - 1_000_000_000))
-        nose_up = calm - pitches["praise"]
-        self.expect("posture", "happy has the nose at least 2 deg up, sad has it lower than happy",
-                    f"happy {degrees(nose_up)} up, sad {degrees(calm - pitches['sad'])} up",
-                    nose_up >= math.radians(2) and pitches["sad"] > pitches["praise"])  # fmt: skip
+            states = self.stage.since("driver/simulation_state", self.stage.now_ns() - 1_000_000_000)
+            lifts[key] = nose_lift(states)
+        seen = f"happy {degrees(lifts['praise'])}, sad {degrees(lifts['sad'])} above the straight look"
+        passed = lifts["praise"] >= math.radians(1.0) and lifts["sad"] <= math.radians(-1.0)
+        self.expect("posture", "happy holds the nose above the straight look, sad below it", seen, passed)
 
     def sleep(self) -> None:
         """Says good night; every model goes."""

@@ -108,7 +108,10 @@ def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
         driver="mujoco",
         profile=options.profile,
         composition=options.composition,
-        parameters={"driver": {"audio.speaker_recording": str(folder / "speaker.wav")}},
+        parameters={
+            "driver": {"audio.speaker_recording": str(folder / "speaker.wav")},
+            "dialogue": {"memory.folder": str(folder / "memory")},  # the visit is nobody's past
+        },
     )
     stage = Stage(stack_options.namespace)
     bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})

@@ -60,13 +60,17 @@ class ProcessContext:
         self._lock = threading.Lock()
         self._sampler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pss")
         self._pss, self._sampled_at, self._sampling = 0, float("-inf"), False
-        self.pool = pool if pool is not None else Pool(
-            budget_mb=budget_mb,
-            group_limits=dict(group_limits or GROUP_LIMITS),
-            # Stacks that cannot see each other cannot ask each other for room either.
-            ledger=Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name),
-            isolation=isolation,
-            ask=self._ask,
+        self.pool = (
+            pool
+            if pool is not None
+            else Pool(
+                budget_mb=budget_mb,
+                group_limits=dict(group_limits or GROUP_LIMITS),
+                # Stacks that cannot see each other cannot ask each other for room either.
+                ledger=Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name),
+                isolation=isolation,
+                ask=self._ask,
+            )
         )
         self.pool.on_change(self._changed)
 

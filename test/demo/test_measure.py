@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point, PoseStamped
 
-from bbia_ros.demo.measure import first_sound, gaze_error, median_pitch, object_errors, visitor_errors
+from bbia_ros.demo.measure import first_sound, gaze_error, median_pitch, nose_lift, object_errors, visitor_errors
 from bbia_ros.geometry import fill_pose, pose_matrix
 from bbia_ros.msg import AudioChunk, SimulationState
 
@@ -54,3 +54,12 @@ def test_the_first_sound_skips_empty_chunks_and_other_utterances() -> None:
     assert first_sound(chunks) == pytest.approx(2.0)
     assert first_sound(chunks, ["u"]) == pytest.approx(3.5)
     assert first_sound([chunk(1.0, [])]) is None
+
+
+def test_a_nose_held_up_is_a_positive_lift_whatever_the_visitor_s_height() -> None:
+    for height in (-0.5, 0.0, 0.5):
+        message = SimulationState(visitor_present=True, visitor=Point(x=2.0, z=height))
+        level = math.atan2(height, 2.0)
+        fill_pose(message.camera, pose_matrix(pitch=-(level + 0.1)) @ OPTICAL)
+        assert nose_lift([message]) == pytest.approx(0.1)
+    assert math.isnan(nose_lift([SimulationState()]))
