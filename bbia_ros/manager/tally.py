@@ -60,11 +60,16 @@ def tally(residencies: Iterable[Any]) -> Tally:
 
 
 def unload_order(residencies: Mapping[str, Any], requester: str) -> list[tuple[str, str]]:
-    """(node, model) of every idle model but the requester's, least recently used first."""
-    idle: dict[tuple[int, str], tuple[tuple[int, int], str, str]] = {}
-    for node, residency in residencies.items():
-        for model in residency.models:
-            if model.state == "IDLE" and model.name != requester:
-                used = (int(model.last_used.sec), int(model.last_used.nanosec))
-                idle.setdefault((residency.pid, model.name), (used, node, model.name))
+    """(node, model) of every idle model in other processes than the requester's, least recently used first.
+
+    The requester's own pool has given up what it could before it asked. A model that was loaded and not used yet is
+    about to be, and goes last.
+    """
+    own = {report.pid for report in residencies.values() if any(m.name == requester for m in report.models)}
+    idle: dict[tuple[int, str], tuple[float, str, str]] = {}
+    for node, report in residencies.items():
+        for model in report.models:
+            if model.state == "IDLE" and report.pid not in own:
+                used = model.last_used.sec + model.last_used.nanosec * 1e-9
+                idle.setdefault((report.pid, model.name), (used or float("inf"), node, model.name))
     return [(node, name) for _, node, name in sorted(idle.values())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from builtin_interfaces.msg import Time
@@ -13,6 +14,7 @@ from bbia_ros.msg import Heartbeat, ModelStatus, Residency
 from bbia_ros.residency import ModelInfo
 from bbia_ros.residency.errors import ResidencyError
 from bbia_ros.ros import qos
+from bbia_ros.ros.coroutines import answer_later
 from bbia_ros.ros.endpoints import NodePublisher
 from bbia_ros.srv import ModelCommand
 
@@ -47,6 +49,8 @@ class Vitals:
         self._services = [
             node.create_service(ModelCommand, f"{name}/{command}", answer) for command, answer in commands.items()
         ]
+        for service in self._services:
+            answer_later(service)
         self._timer = node.create_timer(HEARTBEAT_S, self._beat, clock=node._steady)
         self._stop_watching = node.process.watch_models(self.changed)
 
@@ -141,8 +145,15 @@ class Vitals:
         message.header.stamp = node.now()
         self._diagnostics.publish(message)
 
-    def _unload(self, request: ModelCommand.Request, response: ModelCommand.Response) -> ModelCommand.Response:
-        if self._holds(request, response):
+    def _unload(self, request: ModelCommand.Request, response: ModelCommand.Response) -> Any:
+        if not self._holds(request, response):
+            return response
+        if any(info.name == request.name and info.pinned for info in self.models()):
+            response.message = f"'{request.name}' is pinned: it goes when its node is deactivated"
+            return response
+        answer = self._node.future()
+
+        def unload() -> None:
             try:
                 record = self._node.process.pool.unload(request.name)
             except ResidencyError as error:
@@ -151,7 +162,11 @@ class Vitals:
                 response.ok = True
                 response.message = str(record) if record else f"'{request.name}' was not loaded"
                 response.released_bytes = int(record.returned_bytes if record else 0)
-        return response
+            self._node.complete(answer, response)
+
+        # Ending a worker takes a moment that the executor does not have.
+        threading.Thread(target=unload, name="unload", daemon=True).start()
+        return answer
 
     def _reset(self, request: ModelCommand.Request, response: ModelCommand.Response) -> ModelCommand.Response:
         if self._holds(request, response):

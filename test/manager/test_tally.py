@@ -40,10 +40,12 @@ def test_inline_models_are_part_of_their_process():
     assert result.total_pss_bytes == 100
 
 
-def test_idle_models_go_least_recently_used_first_and_never_the_requester():
+def test_idle_models_of_other_processes_go_least_recently_used_first():
     reports = {
-        "speech": residency("brain", 1, 0, model("stt", 7, used=30), model("tts", 8, used=10)),
+        "speech": residency("brain", 1, 0, model("stt", 7, used=30), model("tts", 8, used=10), model("vad", 4)),
         "dialogue": residency("brain", 1, 0, model("chat", 9, used=5, state="BUSY"), model("stt", 7, used=30)),
-        "driver": residency("control", 2, 0, model("camera", 3, used=1)),
+        "driver": residency("control", 2, 0, model("camera", 3, used=1), model("arm", state="ABSENT")),
     }
-    assert unload_order(reports, "camera") == [("speech", "tts"), ("speech", "stt")]
+    assert unload_order(reports, "arm") == [("speech", "tts"), ("speech", "stt"), ("speech", "vad")]
+    assert unload_order(reports, "chat") == [("driver", "camera")]
+    assert [name for _, name in unload_order(reports, "unheard of")] == ["camera", "tts", "stt", "vad"]
