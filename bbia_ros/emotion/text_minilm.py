@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bbia_ros.emotion import lexicon
 from bbia_ros.emotion.minilm_onnx import ensure_onnx
 from bbia_ros.emotion.text_head import TextHead
+from bbia_ros.residency.onnx_session import open_session
 
 LONGEST = 128
 """Tokens read of a text; the encoder was trained with no more."""
@@ -35,19 +36,12 @@ class SentenceEncoder:
 
     def __init__(self, folder: str, threads: int = 1, cache: str = "") -> None:
         path = ensure_onnx(Path(folder), Path(cache) if cache else None)
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._tokenizer.no_padding()  # the file asks for 128 tokens always, fourteen times the work for a short line
         self._tokenizer.enable_truncation(LONGEST)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session: Any = open_session(str(path), "a sentence encoder", threads=threads)
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """Embedding [384] of length 1 of one text."""

@@ -7,7 +7,6 @@ of private memory there and takes about 30 ms an image on two x86 cores without 
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from bbia_ros.perception import yolo
 from bbia_ros.perception.detections import Detection
 from bbia_ros.perception.letterbox import check_image, letterbox
+from bbia_ros.residency.onnx_session import OnnxError, open_session
 
 
 class DetectorError(ValueError):
@@ -47,7 +47,10 @@ class OnnxDetector:
         if not 0.0 <= score_threshold <= 1.0:
             raise DetectorError(f"score_threshold must be between 0 and 1, not {score_threshold}")
         self._threshold = score_threshold
-        self._session = _open_session(Path(model), device, threads)
+        try:
+            self._session = open_session(model, "a detector", device, threads)
+        except OnnxError as error:
+            raise DetectorError(str(error)) from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         self._names = _class_names(metadata, model)
         entry = self._session.get_inputs()[0]
@@ -92,36 +95,6 @@ class OnnxDetector:
     def close(self) -> None:
         """Frees the session."""
         self._session = None
-
-
-def _open_session(path: Path, device: str, threads: int) -> Any:
-    if not path.is_file():
-        raise DetectorError(f"there is no detector model at {path}")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena would keep its peak for as long as the session lives
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    providers = _providers(device, onnxruntime.get_available_providers())
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime raises types of its own for each way a file can be broken
-        reason = str(error).strip().splitlines()[0]
-        raise DetectorError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as an ONNX model: {reason}"
-        ) from error
-
-
-def _providers(device: str, available: list[str]) -> list[str]:
-    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
-    if device not in ("cpu", "cuda", "auto"):
-        raise DetectorError(f"device must be cpu, cuda or auto, not '{device}'")
-    if device == "cuda" and cuda not in available:
-        raise DetectorError("device is cuda, but this onnxruntime has no CUDA: pip install onnxruntime-gpu, or use cpu")
-    return [cuda, cpu] if device != "cpu" and cuda in available else [cpu]
 
 
 def _class_names(metadata: dict[str, str], model: str) -> dict[int, str]:

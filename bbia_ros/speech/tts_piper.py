@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbia_ros.speech.onnx_session import open_session
+from bbia_ros.residency.onnx_session import open_session
 from bbia_ros.speech.resample import resample, to_int16
 
 
@@ -67,7 +67,7 @@ class PiperEngine:
             import onnxruntime
 
             onnxruntime.set_seed(seed)  # taken over by the sessions made from now on
-        session = open_session(model, device, threads, "a Piper voice")
+        session = open_session(model, "a Piper voice", device, threads)
         if not 0 <= speaker < max(1, config.num_speakers):
             raise RuntimeError(f"{model} has {config.num_speakers} speaker(s); there is no speaker {speaker}")
         self._voice: Any = PiperVoice(session=session, config=config)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbia_ros.speech.onnx_session import open_session
+from bbia_ros.residency.onnx_session import open_session
 
 SAMPLE_RATE = 16_000
 """[Hz] the only rate this model is used at."""
@@ -38,7 +38,7 @@ class SileroVad:
         Raises:
             RuntimeError: the file is not a Silero v6 model.
         """
-        self._session: Any = open_session(model, "cpu" if device == "auto" else device, threads, "a Silero VAD model")
+        self._session: Any = open_session(model, "a Silero VAD model", "cpu" if device == "auto" else device, threads)
         names = {entry.name for entry in self._session.get_inputs()}
         if names != {"input", "h", "c"}:
             raise RuntimeError(f"{model} has the inputs {sorted(names)}; a Silero v6 model has c, h and input")

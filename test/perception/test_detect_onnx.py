@@ -90,14 +90,14 @@ def test_a_closed_detector_says_so(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match=r"no detector model at .*gone\.onnx"):
+    with pytest.raises(DetectorError, match=r"no file .*gone\.onnx"):
         OnnxDetector(str(tmp_path / "gone.onnx"))
 
 
 def test_a_truncated_file_is_named_with_its_size(tmp_path: Path) -> None:
     whole = Path(write_model(tmp_path / "m.onnx", END_TO_END)).read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DetectorError, match=rf"cut\.onnx \({len(whole) // 2} bytes\) cannot be read"):
+    with pytest.raises(DetectorError, match=rf"cut\.onnx \({len(whole) // 2} bytes\) cannot be loaded as a detector"):
         OnnxDetector(str(tmp_path / "cut.onnx"))
 
 
