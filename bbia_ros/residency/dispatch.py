@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from bbia_ros.residency.errors import CallCancelled, CallTimeout, EngineError, L
 from bbia_ros.residency.loading import Loader
 from bbia_ros.residency.registry import Registry
 from bbia_ros.residency.resident import Host, ItemStream, Resident, Worker
+from bbia_ros.residency.turns import TurnLost
 from bbia_ros.residency.unloading import Unloader
 
 if TYPE_CHECKING:
@@ -36,20 +38,25 @@ class Dispatcher:
         """See `Lease.call`."""
         name = lease.resident.spec.name
         call = Call(f"{name}.{method}")
-        answered = False
-        host, worker = self._begin(lease, call)
-        try:
-            result = worker.call(call, name, method, args, kwargs, timeout_s)
-            answered = True
-            return result
-        except EngineError:
-            answered = True
-            raise
-        finally:
-            if worker.dead:
-                # Before the call stops counting: its model is to blame.
-                self._unloader.bury(host)
-            self._end(lease, call, answered)
+        while True:
+            answered = False
+            host, worker = self._begin(lease, call)
+            try:
+                result = worker.call(call, name, method, args, kwargs, timeout_s)
+                answered = True
+                return result
+            except EngineError:
+                answered = True
+                raise
+            except TurnLost:
+                if not worker.blameless:
+                    raise
+                # Killed because somebody else's call did not stop: ours goes to the next worker.
+            finally:
+                if worker.dead:
+                    # Before the call stops counting: its model is to blame.
+                    self._unloader.bury(host)
+                self._end(lease, call, answered)
 
     def open_stream(
         self, lease: Lease, call: StreamCall, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -58,13 +65,17 @@ class Dispatcher:
         call.touched = time.monotonic()
         if call.cancels != lease.cancels:
             raise CallCancelled(f"{call.label} was cancelled before it began")
-        host, worker = self._begin(lease, call)
-        try:
-            call.on_end = lambda: self._stream_ended(lease, call, host, worker)
-            items = worker.stream(call, lease.resident.spec.name, method, args, kwargs, call.timeout_s)
-        except BaseException:
-            self._stream_ended(lease, call, host, worker)
-            raise
+        name = lease.resident.spec.name
+        while True:
+            host, worker = self._begin(lease, call)
+            try:
+                call.on_end = functools.partial(self._stream_ended, lease, call, host, worker)
+                items = worker.stream(call, name, method, args, kwargs, call.timeout_s)
+                break
+            except BaseException as error:
+                self._stream_ended(lease, call, host, worker)
+                if not (isinstance(error, TurnLost) and worker.blameless):
+                    raise
         with self._registry.lock:
             if call.counted:
                 self._streams.add(call)

@@ -10,6 +10,10 @@ from bbia_ros.residency.call import Call
 from bbia_ros.residency.errors import CallTimeout, WorkerDied
 
 
+class TurnLost(WorkerDied):
+    """The worker ended before the call's turn came: the call never began."""
+
+
 class Turns:
     """Whose turn it is to talk to a worker. Fair, and cheap when nobody else waits (a plain lock is not fair)."""
 
@@ -24,12 +28,12 @@ class Turns:
 
         Raises:
             CallTimeout: It did not come until the deadline [s, monotonic].
-            WorkerDied: There will be no more turns.
+            TurnLost: There will be no more turns.
             ResidencyError: The call was cancelled.
         """
         with self._lock:
             if self._over:
-                raise WorkerDied(f"{call.label}: {self._over}")
+                raise TurnLost(f"{call.label}: {self._over}")
             if not self.taken:
                 self.taken = True
                 return
@@ -38,7 +42,7 @@ class Turns:
         try:
             granted = call.wait(turn, min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
             if self._over:
-                raise WorkerDied(f"{call.label}: {self._over}")
+                raise TurnLost(f"{call.label}: {self._over}")
             if not granted:
                 raise CallTimeout(f"{call.label} did not get its turn within {timeout_s:g} s")
         except BaseException:

@@ -122,22 +122,25 @@ class Unloader:
                 here = [one for one in registry.residents.values() if one.host is host]
                 # Until all is cleaned up, the next use waits instead of calling a dead worker.
                 registry.mark_leaving(one for one in here if one.gone is None)
+                # Those that come from now on wait for the reload: they are no part of this death.
+                calls = [call for one in here for lease in one.leases for call in lease.calls if call.counted]
+                # If it died of a load, its other models are not to blame.
                 loading = len(host.models) > len(here)
+                guilty = [one for one in here if one.users] or ([] if loading else here)
         if begun is not None:
             begun.wait(_BURIAL_S)
             return
         error = worker.bury()
-        with registry.lock:
-            # If it died of a load, its other models are not to blame.
-            guilty = [one for one in here if one.users] or ([] if loading else here)
-            calls = [call for one in here for lease in one.leases for call in lease.calls if call.counted]
-            if not worker.blameless:
+        if not worker.blameless:
+            with registry.lock:
                 for one in guilty:
                     one.note_failure(str(error), registry.clock(), registry.backoff_s)
         self._gone(here, host)
         buried.set()
-        for call in calls:
-            call.cancel(WorkerDied(f"{call.label}: {error}"))
+        if not worker.blameless:
+            # If it was killed for a cancel, who waited for his turn goes to the next worker instead.
+            for call in calls:
+                call.cancel(WorkerDied(f"{call.label}: {error}"))
         log = _log.info if worker.blameless else _log.warning
         log("%s: %s", ", ".join(one.spec.name for one in here) or host.key, error)
         registry.changed()

@@ -233,6 +233,18 @@ def test_a_stubborn_stream_is_killed(make_pool):
     assert lease.call("pid") != pid
 
 
+def test_who_waited_behind_a_stubborn_call_goes_to_the_next_worker(make_pool):
+    lease = make_pool(backoff_s=(60.0,)).acquire(toy())
+    pid = lease.call("pid")
+    stream = lease.stream("stubborn")
+    next(stream)
+    waiting = in_background(lease.call, "pid"), in_background(lambda: list(lease.stream("numbers", 3)))
+    wait_until(lambda: len(lease.calls) == 3)
+    stream.cancel()
+    assert waiting[0]() not in (pid, None)
+    assert waiting[1]() == [0, 1, 2]
+
+
 # --- death ------------------------------------------------------------------------------------------------
 
 
