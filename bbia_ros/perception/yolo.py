@@ -1,4 +1,4 @@
-"""Reads a YOLO network's output: the end-to-end form and the classic one, which needs suppression."""
+"""Reads a YOLO network's output, end-to-end or classic, and removes the doubles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bbia_ros.perception.letterbox import Fit
 
 MAX_DETECTIONS = 100
 MAX_CANDIDATES = 1000
-OVERLAP_LIMIT = 0.5
+OVERLAP_LIMIT = 0.6
 """Boxes of one class that overlap more than this (intersection over union) are one object."""
 
 Boxes = NDArray[np.float32]
@@ -28,13 +28,19 @@ def is_end_to_end(shape: tuple[int, ...], classes: int) -> bool | None:
 
 
 def read_end_to_end(output: NDArray[np.float32], threshold: float) -> tuple[Boxes, Boxes, NDArray[np.int64]]:
-    """Boxes (N x 4: x1, y1, x2, y2), scores and classes of an N x 6 output, above the threshold."""
-    kept = output[output[:, 4] >= threshold]
-    return kept[:, :4], kept[:, 4], kept[:, 5].astype(np.int64)
+    """Boxes (N x 4: x1, y1, x2, y2), scores and classes of an N x 6 output, above the threshold, doubles removed.
+
+    An end-to-end head should name an object once; one that was trained for an hour still names some twice.
+    """
+    rows = output[output[:, 4] >= threshold]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    classes = rows[:, 5].astype(np.int64)
+    kept = suppress(rows[:, :4], classes)
+    return rows[kept, :4], rows[kept, 4], classes[kept]
 
 
 def read_classic(output: NDArray[np.float32], threshold: float) -> tuple[Boxes, Boxes, NDArray[np.int64]]:
-    """Boxes (x1, y1, x2, y2), scores and classes of a (4 + classes) x N output, overlaps removed."""
+    """Boxes (x1, y1, x2, y2), scores and classes of a (4 + classes) x N output, doubles removed."""
     scores = output[4:].max(axis=0)
     candidates = np.flatnonzero(scores >= threshold)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")][:MAX_CANDIDATES]

@@ -92,7 +92,7 @@ def test_a_resumed_training_has_only_the_time_that_is_left(tmp_path: Path, clock
     [
         (["train", "--folder", "nowhere"], "run the render step first"),
         (["export", "--run", "nowhere"], "run the train step first"),
-        (["evaluate", "--model", "nowhere.onnx"], "no detector model at nowhere.onnx"),
+        (["evaluate", "--model", "nowhere.onnx"], "no file nowhere.onnx"),
     ],
 )
 def test_a_step_without_its_input_says_so_in_one_line(arguments: list[str], says: str) -> None:

@@ -41,6 +41,13 @@ def test_end_to_end_rows_below_the_threshold_are_dropped() -> None:
     assert (scores.tolist(), classes.tolist()) == ([pytest.approx(0.9)], [2])
 
 
+def test_an_object_that_an_end_to_end_head_names_twice_is_one() -> None:
+    rows = [[0, 0, 20, 20, 0.6, 1], [1, 0, 21, 20, 0.8, 1], [0, 0, 20, 20, 0.5, 2], [10, 0, 30, 20, 0.4, 1]]
+    boxes, scores, classes = read_end_to_end(np.array(rows, np.float32), 0.35)
+    np.testing.assert_allclose(scores, [0.8, 0.5, 0.4])
+    assert (boxes[:, 0].tolist(), classes.tolist()) == ([1, 0, 10], [1, 2, 1])
+
+
 def test_classic_columns_become_corner_boxes_without_their_doubles() -> None:
     output = np.zeros((7, 5), np.float32)
     output[:, 0] = [50, 50, 20, 40, 0.1, 0.8, 0.0]

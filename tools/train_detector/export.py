@@ -23,7 +23,7 @@ def export(run: Path, output: Path, end_to_end: bool = True) -> None:
     Args:
         run: the training's folder.
         output: folder for `bbia-tabletop-yolo26n.onnx`, `.pt` and `model.json`.
-        end_to_end: export the one-to-one head, whose boxes need no suppression; else the one-to-many head.
+        end_to_end: export the one-to-one head, as YOLO26 is meant to be used; else the one-to-many head.
     """
     checkpoint = run / "weights" / "last.pt"
     if not checkpoint.is_file():
@@ -75,5 +75,6 @@ def _strip(checkpoint: Path, weights: Path) -> None:
     content = torch.load(weights, map_location="cpu", weights_only=False)
     arguments = {"task": "detect", "imgsz": INPUT_SIZE, "single_cls": False, "model": "yolo26n.yaml", "data": NAME}
     content["model"].args = dict(arguments)
+    content["model"].pt_path = weights.name
     kept = {key: content[key] for key in ("date", "version", "license", "docs", "epoch", "model")}
     torch.save({**kept, "train_args": arguments, "ema": None, "optimizer": None}, weights)
