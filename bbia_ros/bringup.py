@@ -50,12 +50,19 @@ GUARD_S = 4.5
 """How long a process has for its orderly end once its parent is gone [s]."""
 
 
-def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the processes: `base` (default: ours) with what the stack needs and the user has not set."""
+def environment(nodes: Sequence[str], base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process: `base` (default: ours) with what it needs and the user has not set.
+
+    Args:
+        nodes: that the process runs.
+        base: environment to start from.
+    """
     result = dict(os.environ if base is None else base)
     result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    # Fast DDS as it comes loses most camera images between processes: its shared memory segment is too small.
-    result.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(shared_folder("config") / "fastdds.xml"))
+    if "driver" in nodes:
+        # Fast DDS as it comes loses most camera images between processes: the sender's shared memory segment is too
+        # small. The larger one costs the process 8 MB, so only who sends images has it.
+        result.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(shared_folder("config") / "fastdds.xml"))
     result.setdefault("MALLOC_ARENA_MAX", "2")
     result.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     result["PYTHONUNBUFFERED"] = "1"
@@ -100,8 +107,11 @@ class Stack:
         self.events: deque[str] = deque(maxlen=100)
         self._on_event = on_event
         self._client: ManagerClient | None = None
-        programs = [Program(plan.name, plan.command("--end-with-stdin"), plan.stage) for plan in self.plans]
-        self._children = Children(programs, self.log_folder, environment(), on_line, self._note)
+        programs = [
+            Program(plan.name, plan.command("--end-with-stdin"), environment(plan.nodes), plan.stage)
+            for plan in self.plans
+        ]
+        self._children = Children(programs, self.log_folder, on_line, self._note)
 
     def __enter__(self) -> Stack:
         self.start()

@@ -28,10 +28,11 @@ STOP_S = 4.5
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: name, command line, and the stage of an ordered shutdown in which it ends (0 first)."""
+    """What to run: name, command line, environment (None: ours), stage of a shutdown in which it ends (0 first)."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] | None = None
     stage: int = 0
 
 
@@ -86,7 +87,6 @@ class Children:
         self,
         programs: Sequence[Program],
         log_folder: Path,
-        environment: Mapping[str, str],
         on_line: Callable[[str, str], None] = lambda name, line: None,
         on_event: Callable[[str, str], None] = lambda name, event: None,
     ) -> None:
@@ -95,13 +95,11 @@ class Children:
         Args:
             programs: to run.
             log_folder: one `<name>.log` each goes there.
-            environment: of the children.
             on_line: told of every line that a child prints, from the thread of this object.
             on_event: told when a child has ended by itself or was started again.
         """
         self._children = {program.name: Child(program, RotatingLog(log_folder / f"{program.name}.log"))
                           for program in programs}  # fmt: skip
-        self._environment = dict(environment)
         self._on_line = on_line
         self._on_event = on_event
         self._selector = selectors.DefaultSelector()
@@ -174,7 +172,7 @@ class Children:
             # A session of its own: a Ctrl-C in the terminal reaches us alone, and we end the children in order.
             child.popen = subprocess.Popen(
                 child.program.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=self._environment, start_new_session=True,
+                env=child.program.environment, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             self._failed(child, f"cannot be started: {error}")

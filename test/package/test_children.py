@@ -34,8 +34,8 @@ class Stage:
         self.lines: list[tuple[str, str]] = []
         self.changed = threading.Condition()
         self.events: list[tuple[str, str]] = []
-        programs = [Program(name, [sys.executable, "-c", code], stage) for name, (code, stage) in sources.items()]
-        self.children = Children(programs, folder, os.environ, self.on_line, self.on_event)
+        programs = [Program(name, [sys.executable, "-c", code], stage=stage) for name, (code, stage) in sources.items()]
+        self.children = Children(programs, folder, self.on_line, self.on_event)
         self.children.start()
 
     def on_line(self, name, line):
@@ -111,10 +111,10 @@ def test_restarts_wait_longer_each_time_and_the_last_words_are_kept(stage, monke
 
 
 def test_stop_before_anything_has_started_leaves_nothing(tmp_path):
-    children = Children([Program("a", [sys.executable, "-c", POLITE])], tmp_path, os.environ)
+    children = Children([Program("a", [sys.executable, "-c", POLITE])], tmp_path)
     children.stop()
     assert children.pids == {}
-    started = Children([Program("a", [sys.executable, "-c", POLITE])], tmp_path, os.environ)
+    started = Children([Program("a", [sys.executable, "-c", POLITE])], tmp_path)
     started.start()
     started.stop()
     assert started.pids == {}
@@ -123,7 +123,7 @@ def test_stop_before_anything_has_started_leaves_nothing(tmp_path):
 def test_a_program_that_cannot_be_started_is_reported(stage, tmp_path):
     events = []
     children = Children(
-        [Program("a", ["/nowhere/python"])], tmp_path, os.environ, on_event=lambda name, event: events.append(event)
+        [Program("a", ["/nowhere/python"])], tmp_path, on_event=lambda name, event: events.append(event)
     )
     children.start()
     deadline = time.monotonic() + 10
@@ -141,7 +141,7 @@ def test_a_child_ends_itself_when_its_parent_is_killed(tmp_path):
     )
     parent = (
         "import os, sys, time\nfrom pathlib import Path\nfrom bbia_ros.manager.children import Children, Program\n"
-        f"c = Children([Program('a', [sys.executable, '-c', {guarded!r}])], Path({str(tmp_path)!r}), os.environ,\n"
+        f"c = Children([Program('a', [sys.executable, '-c', {guarded!r}])], Path({str(tmp_path)!r}),\n"
         "             on_line=lambda *_: print(c.pids['a'], flush=True))\nc.start()\ntime.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bbia_ros.bringup import environment
 from bbia_ros.composition import COMPOSITIONS, NODES, Options, check, plan_processes
 from bbia_ros.manager.parameter_files import BringupError, budget_mb, check_parameter_file, parse_override
 from bbia_ros.resources import shared_folder
@@ -123,3 +124,11 @@ def test_overrides_are_split_and_read_as_yaml():
     for wrong in ("speech", "speech=3", ".x=1", "=", "legs.x=1", "speech.x=[1"):
         with pytest.raises(BringupError):
             parse_override(wrong, NODES)
+
+
+def test_only_the_sender_of_images_pays_for_large_messages_and_the_user_wins():
+    assert environment(["driver", "motion"], {})["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("config/fastdds.xml")
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment(["manager"], {})
+    own = {"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    assert environment(["driver"], own).items() >= own.items()
+    assert environment(["driver"], {})["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
