@@ -221,11 +221,12 @@ def test_a_slow_reader_does_not_lose_items_and_a_stale_one_is_ended(make_pool):
         next(stale)
 
 
-def test_a_stubborn_stream_is_killed(make_pool):
+def test_a_stubborn_stream_is_killed(make_pool, tmp_path):
     lease = make_pool().acquire(toy())
     pid = lease.call("pid")
-    stream = lease.stream("stubborn")
+    stream = lease.stream("stubborn", str(tmp_path / "stubborn"))
     next(stream)
+    wait_until((tmp_path / "stubborn").exists)
     stream.cancel()
     assert ends_within(pid, 5)
     with pytest.raises(CallCancelled):
@@ -233,11 +234,12 @@ def test_a_stubborn_stream_is_killed(make_pool):
     assert lease.call("pid") != pid
 
 
-def test_who_waited_behind_a_stubborn_call_goes_to_the_next_worker(make_pool):
+def test_who_waited_behind_a_stubborn_call_goes_to_the_next_worker(make_pool, tmp_path):
     lease = make_pool(backoff_s=(60.0,)).acquire(toy())
     pid = lease.call("pid")
-    stream = lease.stream("stubborn")
+    stream = lease.stream("stubborn", str(tmp_path / "stubborn"))
     next(stream)
+    wait_until((tmp_path / "stubborn").exists)
     waiting = in_background(lease.call, "pid"), in_background(lambda: list(lease.stream("numbers", 3)))
     wait_until(lambda: len(lease.calls) == 3)
     stream.cancel()
@@ -381,7 +383,7 @@ def test_release_while_everything_is_going_on(make_pool, tmp_path):
     pool = make_pool()
     leases = [pool.acquire(toy(name, load_s=30.0 if name == "loading" else 0.0)) for name in ("a", "b", "c", "loading")]
     pids = [lease.call("pid") for lease in leases[:3]]
-    stream = leases[1].stream("stubborn")
+    stream = leases[1].stream("stubborn", str(tmp_path / "stubborn"))
     next(stream)
     started = tmp_path / "started"
     calls = [in_background(leases[0].call, "sleep", 30, str(started)), in_background(leases[3].call, "echo")]

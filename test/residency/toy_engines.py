@@ -86,8 +86,9 @@ class Toy:
         finally:
             self.seen.append("closed")
 
-    def stubborn(self):
+    def stubborn(self, started: str):
         yield 0
+        open(started, "w").close()
         time.sleep(60)
         yield 1
 
