@@ -102,7 +102,7 @@ def plan_processes(options: Options, folder: Path) -> list[ProcessPlan]:
 
     Args:
         options: the user's choices, which are validated here.
-        folder: where the file with the chosen parameters is written; it must exist.
+        folder: where the file with the chosen parameters is written, and the manager keeps its mode; it must exist.
 
     Raises:
         BringupError: an unknown mode, node, driver, profile, composition, log level, or a broken file.
@@ -115,7 +115,7 @@ def plan_processes(options: Options, folder: Path) -> list[ProcessPlan]:
         check_parameter_file(path)
     chosen = folder / "parameters.yaml"
     parameters: dict[str, dict[str, Any]] = {
-        "manager": {"mode": options.mode, "nodes": list(table.rules)},
+        "manager": {"mode": options.mode, "mode_file": str(folder.resolve() / "mode"), "nodes": list(table.rules)},
         "driver": {"backend": options.driver},
     }
     if options.modes_file:
@@ -123,6 +123,7 @@ def plan_processes(options: Options, folder: Path) -> list[ProcessPlan]:
     for node, values in options.parameters.items():
         parameters.setdefault(node, {}).update(values)
     write_parameters(chosen, parameters)
+    (folder / "mode").unlink(missing_ok=True)  # of an earlier run
     files.append(chosen)
     budget = budget_mb(files)
     namespace = "/" + options.namespace.strip("/")

@@ -7,7 +7,7 @@ itself: nobody else would start it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,13 @@ from lifecycle_msgs.msg import State, TransitionEvent
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
+from bbia_ros.manager.mode_file import ModeFile
+from bbia_ros.manager.model_requests import free, holder, reset
 from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
 from bbia_ros.manager.plan import Step, widen
 from bbia_ros.manager.reconciler import Reconciler, Request
 from bbia_ros.manager.remote import STATE_NAMES, RemoteNode
 from bbia_ros.manager.report import stack_status
-from bbia_ros.manager.tally import unload_order
 from bbia_ros.manager.waits import NoAnswer, Waits, unless_abandoned
 from bbia_ros.manager.watch import Watch
 from bbia_ros.msg import Heartbeat, Residency, StackStatus
@@ -42,8 +43,6 @@ STATUS_GAP_S = 0.04
 """And at most this often: changes within it share one message."""
 GREET_S = 5.0
 """How long a node that appeared may take to say its state."""
-UNLOAD_S = 1.5
-"""How long one node may take to unload a model; the pool that asks for memory waits 2 s in all."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class ManagerParameters:
 
     mode: str = param("idle", "mode to enter at start; empty: none, nodes are left as they are", read_only=True)
     modes_file: str = param("", "path of the modes file; empty: config/modes.yaml of this package", read_only=True)
+    mode_file: str = param("", "keeps the mode entered last, for a manager started again; empty: none", read_only=True)
     nodes: tuple[str, ...] = param((), "nodes to supervise; empty: all of the modes file", read_only=True)
     budget_mb: float = param(0.0, "memory for all workers, as the processes were told; 0: no limit [MB]", minimum=0.0,
                              read_only=True)  # fmt: skip
@@ -101,6 +101,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
                 self._table.mode(self.params.mode)
         except ModesError as error:
             raise ConfigurationError(str(error)) from error
+        self._mode_file = ModeFile(self.params.mode_file)
         self._status = self.make_publisher(StackStatus, "manager/status", qos.STATE)
         self.make_service(SetMode, "manager/set_mode", self._set_mode)
         self.make_service(ManageNodes, "manager/manage_nodes", self._manage_nodes)
@@ -123,8 +124,9 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             )  # fmt: skip
         self.make_subscription(Residency, "manager/residency", self._on_residency, qos.STATE)
         self.make_timer(TICK_S, self._tick)
-        if self.params.mode:
-            self._enter(self.params.mode, None)
+        mode = self._mode_file.read(self._table.modes) or self.params.mode
+        if mode:
+            self._enter(mode, None)
 
     def deactivate(self) -> None:
         """Answers whoever waits; the nodes stay as they are."""
@@ -166,6 +168,9 @@ class ManagerNode(BbiaNode[ManagerParameters]):
 
         # pursue() answers the request before, which clears its own list.
         self._target = name
+        trouble = self._mode_file.write(name)
+        if trouble:
+            self.complain("mode_file", trouble)
         request = Request(
             f"mode '{name}'", mode.states, reached, mode.parameters, timeout_s=self.params.request_timeout_s
         )
@@ -203,43 +208,25 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             self.get_logger().error(message)
 
     def _reset_model(self, request: ModelCommand.Request, response: ModelCommand.Response) -> Any:
-        holders = [n for n, report in self._residencies.items() if any(m.name == request.name for m in report.models)]
-        holders = [name for name in holders if name in self._remotes]
-        if not holders:
-            known = sorted({model.name for report in self._residencies.values() for model in report.models})
-            response.message = f"unknown model '{request.name}'; known: {', '.join(known) or 'none yet'}"
-            return response
-        answer = self.future()
-
-        async def reset() -> None:
-            self.complete(answer, await self._remotes[holders[0]].command_model("reset", request.name, UNLOAD_S))
-
-        self.run_coroutine(unless_abandoned(reset()))
-        return answer
+        found = holder(request.name, self._residencies, self._remotes) if self.active else "the manager is not active"
+        if isinstance(found, str):
+            return ModelCommand.Response(message=found)
+        return self._answer_with(reset(found, request.name))
 
     def _free_memory(self, request: FreeMemory.Request, response: FreeMemory.Response) -> Any:
         if not self.active:
             return FreeMemory.Response(message="the manager is not active")
+        return self._answer_with(free(request.needed_bytes, request.requester, self._residencies, self._remotes))
+
+    def _answer_with(self, work: Coroutine[Any, Any, Any]) -> Any:
         answer = self.future()
 
-        async def free() -> None:
-            freed, done = 0, []
-            for node, model in unload_order(self._residencies, request.requester):
-                if freed >= request.needed_bytes:
-                    break
-                if node in self._remotes:
-                    result = await self._remotes[node].command_model("unload", model, UNLOAD_S)
-                    if result.ok:
-                        freed += result.released_bytes
-                        done.append(model)
-            ok = freed >= request.needed_bytes
-            message = (
-                f"unloaded {', '.join(done)} for {request.requester}" if done else "no idle model in other processes"
-            )
-            self.get_logger().info(f"{message}: {freed / 1e6:.0f} of {request.needed_bytes / 1e6:.0f} MB")
-            self.complete(answer, FreeMemory.Response(ok=ok, freed_bytes=freed, message=message))
+        async def run() -> None:
+            result = await work
+            self.get_logger().info(result.message)
+            self.complete(answer, result)
 
-        self.run_coroutine(unless_abandoned(free()))
+        self.run_coroutine(unless_abandoned(run()))
         return answer
 
     # Steps ---------------------------------------------------------------------------------------------------------
@@ -381,21 +368,13 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         if not self.active:
             return
         self._published = time.monotonic()
-        self._status.publish(
-            stack_status(
-                stamp=self.now(),
-                mode=self._mode,
-                target_mode=self._target,
-                process=self.process.name,
-                nodes=self._table.rules,
-                reconciler=self._reconciler,
-                watch=self._watch,
-                transitions=self._labels,
-                residencies=self._residencies,
-                budget_bytes=round(self.params.budget_mb * 1e6),
-                available_bytes=mem_available(),
-            )
-        )
+        status = stack_status(
+            stamp=self.now(), mode=self._mode, target_mode=self._target, process=self.process.name,
+            nodes=self._table.rules, reconciler=self._reconciler, watch=self._watch, transitions=self._labels,
+            residencies=self._residencies, budget_bytes=round(self.params.budget_mb * 1e6),
+            available_bytes=mem_available(),
+        )  # fmt: skip
+        self._status.publish(status)
 
     # Host of the remote nodes ----------------------------------------------------------------------------------------
 

@@ -55,6 +55,16 @@ def test_a_killed_process_comes_back_to_its_state_and_nothing_else_changes(body:
     assert body.client.set_mode("idle")[0]
 
 
+def test_a_killed_manager_comes_back_and_takes_up_the_mode(body: Stack) -> None:
+    assert body.client.set_mode("idle")[0]
+    manager, control = body.processes["manager"], body.processes["control"]
+    os.kill(manager, signal.SIGKILL)
+    body.client.wait_for_status(lambda s: all(process.pid != manager for process in s.processes), timeout_s=30.0)
+    status = body.client.wait_for_mode("idle", timeout_s=30.0)
+    assert all(node.state == "active" for node in status.nodes)
+    assert body.processes["control"] == control
+
+
 def test_a_hung_process_is_reported_and_taken_back_when_it_goes_on(body: Stack) -> None:
     control = body.processes["control"]
     os.kill(control, signal.SIGSTOP)
