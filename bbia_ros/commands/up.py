@@ -65,9 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         stack.start()
         return _attend(stack, options, arguments.timeout, signals, console)
     finally:
-        with console.status("ending the stack") if console.is_terminal else _Nothing():
-            stack.stop()
-        console.print(f"ended; logs are in {stack.log_folder}", soft_wrap=True, highlight=False)
+        stack.stop()
+        try:
+            console.print(f"ended; logs are in {stack.log_folder}", soft_wrap=True, highlight=False)
+        except OSError:
+            pass  # the terminal has been closed
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -96,13 +98,13 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 
 class Signals:
-    """SIGINT and SIGTERM as a flag that can be waited for. A second one calls `impatient`."""
+    """SIGINT, SIGTERM and SIGHUP as a flag that can be waited for. A second one calls `impatient`."""
 
     def __init__(self) -> None:
         self.received = threading.Event()
         self.number = 0
         self.impatient: Callable[[], None] = lambda: None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._take)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
