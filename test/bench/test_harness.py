@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import figure, percentile, write
+from benchmarks.table import markdown
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,10 @@ def test_the_file_names_machine_and_date(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "deep" / "x.json").read_text())
     assert content["machine"]["cores"] >= 1
     assert content["figures"][0]["id"] == "a.b"
+
+
+def test_the_table_shows_values_goals_and_what_was_missed(tmp_path: Path) -> None:
+    write(tmp_path / "x.json", [figure("a.b", "speed", 2.0, "s", goal="<= 1.5", baseline=1.0, note="cold")])
+    assert "| speed (cold) | 2 s | <= 1.5 | 1 s | **missed** |" in markdown(tmp_path)
+    with pytest.raises(FileNotFoundError, match="make bench"):
+        markdown(tmp_path / "nowhere")
