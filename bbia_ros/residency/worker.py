@@ -238,6 +238,7 @@ def _settle_in(parent: int, nice: int) -> None:
             pass
     # What engines and native libraries print must not mix with the parent's standard output.
     os.dup2(2, 1)
+    sys.stdout = sys.stderr  # written line by line: nothing is lost when the worker is ended
 
 
 def _leave_real_time() -> None:
