@@ -71,6 +71,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
             if remote
             else {"context": p.generation.context_tokens},
             resolve_model=not remote,
+            nice=15,  # someone waits for it, unlike for the next look at the table; its words wait for the voice (12)
         )
         for kind in (Utterance, DetectionArray, FaceArray, Emotion):
             check_for_type_support(kind)  # loading the first sensor message takes 0.15 s: not in activate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bbia_ros.ros.models import ModelParameters, model_params
 from bbia_ros.ros.parameters import nested, param
 
-PERSONA = "You are Reachy, a small friendly robot. Answer in two or three short, simple sentences."
+PERSONA = "You are Reachy, a small friendly robot. Answer in three or four short, simple sentences."
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def build_spec(
     arguments: Mapping[str, Any] | None = None,
     resolve_model: bool = True,
     worker: str = "",
+    nice: int = 19,
 ) -> ModelSpec:
     """Checks a model's parameters and describes it to the pool. Imports no heavy library.
 
@@ -73,6 +74,7 @@ def build_spec(
         arguments: further arguments of the engine's constructor, besides model, device and threads.
         resolve_model: False when the model is not a file (a server's address, for instance).
         worker: name of a worker process to share; empty: a process of its own.
+        nice: of the worker: 19 runs only in what others leave over; less where a person waits for the answer.
 
     Raises:
         ParameterError: unknown engine, missing library, or a model that is not there.
@@ -103,6 +105,7 @@ def build_spec(
         pinned=parameters.pinned,
         worker=worker,
         device=parameters.device,
+        nice=nice,
     )
 
 

@@ -6,7 +6,6 @@ import array
 import sys
 import time
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ LOST_S = 0.5
 CALL_S = {"vad": 5.0, "stt": 20.0, "tts": 20.0}
 """Longest time for one call of a model [s]."""
 NICE = {"vad": 5, "stt": 12, "tts": 12}
-"""Niceness of the workers: someone waits for each of them, and the chat model (19) must not be what they wait for."""
+"""Niceness of the workers: someone waits for each of them, and the chat model (15) must not be what they wait for."""
 
 
 class SpeechNode(BbiaNode[SpeechParameters]):
@@ -62,8 +61,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
             raise ConfigurationError(wrong)
         self._specs = {"stt": self._stt_spec(), "tts": self._tts_spec()}
         if p.vad_enabled:
-            self._specs["vad"] = self.model_spec("vad", p.vad, task="vad", engines=ENGINES["vad"])
-        self._specs = {name: replace(spec, nice=NICE[name]) for name, spec in self._specs.items()}
+            self._specs["vad"] = self.model_spec("vad", p.vad, task="vad", engines=ENGINES["vad"], nice=NICE["vad"])
         self._language = language_of(p.tts.engine, str(self._specs["tts"].arguments["model"]))
         self._heard = self.make_publisher(Utterance, "speech/heard", qos.EVENT)
         self._activity = self.make_publisher(SpeechActivity, "speech/activity", qos.STATE)
@@ -113,7 +111,13 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         t = self.params.transcription
         arguments = {"language": t.language, "prompt": t.prompt, "beam_size": t.beam_size, "window_s": t.window_s}
         return self.model_spec(
-            "stt", self.params.stt, task="stt", engines=ENGINES["stt"], group="stt", arguments=arguments
+            "stt",
+            self.params.stt,
+            task="stt",
+            nice=NICE["stt"],
+            engines=ENGINES["stt"],
+            group="stt",
+            arguments=arguments,
         )
 
     def _tts_spec(self) -> Any:
@@ -121,7 +125,13 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         arguments = {"sample_rate": v.sample_rate, "length_scale": v.length_scale, "volume": v.volume}
         espeak = tts.engine == "espeak"
         return self.model_spec(
-            "tts", tts, task="tts", engines=ENGINES["tts"], arguments=arguments, resolve_model=not espeak
+            "tts",
+            tts,
+            task="tts",
+            nice=NICE["tts"],
+            engines=ENGINES["tts"],
+            arguments=arguments,
+            resolve_model=not espeak,
         )
 
     def _transcribe(self, audio: Samples) -> Transcript:
@@ -193,7 +203,8 @@ class SpeechNode(BbiaNode[SpeechParameters]):
     def _handle(self, events: list[TurnEvent]) -> None:
         for event in events:
             if isinstance(event, VoiceStarted):
-                self._models["stt"].preload()  # it loads while the person speaks
+                # Both load while the person speaks, one after the other: who is heard is likely to be answered.
+                self._models["stt"].preload().add_done_callback(lambda _: self._models["tts"].preload())
             elif isinstance(event, VoiceResumed):
                 self._transcriber.outdate(event.attempt)
             else:
@@ -232,7 +243,6 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         ]
         message.header.stamp = self.now()
         self._heard.publish(message)
-        self._models["tts"].preload()  # who was heard is likely to be answered
         if line.final:
             now = self.get_clock().now().nanoseconds
             self.figures.duration("last voice to text", (now - end) / 1e9)
