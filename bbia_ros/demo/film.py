@@ -109,7 +109,7 @@ def compose(moment: Moment, outside: Rgb, eye: Rgb) -> Image.Image:
     _draw_boxes(view, moment)
     frame.paste(view, (OUTSIDE[0], 0))
     draw = ImageDraw.Draw(frame)
-    small, large = ImageFont.load_default(14), ImageFont.load_default(19)
+    small, large = ImageFont.load_default(14), ImageFont.load_default(17)
     left, top = OUTSIDE[0] + 12, EYE[1] + 12
     draw.text((left, top), f"mode  {moment.mode}", INK, small)
     draw.text((left, top + 22), f"mood  {moment.mood}", ACCENT, small)
@@ -119,7 +119,9 @@ def compose(moment: Moment, outside: Rgb, eye: Rgb) -> Image.Image:
     draw.rectangle((left, top + 66, left + int(width * min(1.0, moment.megabytes / 1100)), top + 74), fill=ACCENT)
     for row, name in enumerate(moment.models[:8]):
         draw.text((left, top + 84 + 17 * row), name, QUIET, small)
-    draw.text((16, OUTSIDE[1] + 18), _shorten(draw, moment.subtitle, large, WIDTH - 32), INK, large)
+    lines = _wrap(draw, moment.subtitle, large, WIDTH - 32)
+    for row, line in enumerate(lines):
+        draw.text((16, OUTSIDE[1] + (8 if len(lines) > 1 else 18) + 23 * row), line, INK, large)
     return frame
 
 
@@ -131,10 +133,20 @@ def _draw_boxes(view: Image.Image, moment: Moment) -> None:
         draw.text((x * across + 3, max(0.0, y * down - 13)), label, ACCENT, font)
 
 
-def _shorten(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
-    while text and draw.textlength(text, font) > width:
-        text = text[: -max(2, len(text) // 40)].rstrip() + "…" if not text.endswith("…") else text[:-4].rstrip() + "…"
-    return text
+def _wrap(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int, rows: int = 2) -> list[str]:
+    """The text in at most `rows` lines of `width` pixels; what does not fit is cut with an ellipsis."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and draw.textlength(f"{lines[-1]} {word}", font) <= width:
+            lines[-1] += f" {word}"
+        elif len(lines) < rows:
+            lines.append(word)
+        else:
+            while lines[-1] and draw.textlength(lines[-1] + "…", font) > width:
+                lines[-1] = lines[-1].rpartition(" ")[0]
+            lines[-1] += "…"
+            break
+    return lines
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_boxes_are_scaled_to_the_eye_view() -> None:
     assert abs(int(rows.max()) - 180) <= 1
 
 
-def test_a_long_subtitle_is_shortened_to_the_frame() -> None:
+def test_a_long_subtitle_is_wrapped_and_cut_to_the_frame() -> None:
     frame = compose(moment(subtitle="word " * 100), np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
     assert frame.size == (WIDTH, HEIGHT)
     assert (np.asarray(frame)[480:, -10:] == (24, 28, 34)).all()
