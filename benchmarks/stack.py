@@ -88,13 +88,14 @@ def figures(quick: bool) -> list[Figure]:
 
 
 def _shells_mb(statuses: list[Any]) -> float | None:
-    """PSS of the processes without their workers, when the stack was last in sleep [MB]."""
-    asleep = [status for status in statuses if status.mode == "sleep" and status.processes]
-    if not asleep:
-        return None
-    workers = {model.pid for model in asleep[-1].models}
-    total: int = sum(process.pss_bytes for process in asleep[-1].processes if process.pid not in workers)
-    return total / 1e6
+    """PSS of the processes without their workers, the last time all of them were there in sleep [MB]."""
+    sums = []
+    for status in statuses:
+        workers = {model.pid for model in status.models}
+        shells = [process.pss_bytes for process in status.processes if process.pid not in workers]
+        if status.mode == "sleep" and len(shells) == len(COMPOSITIONS["split"]) and all(shells):
+            sums.append(sum(shells) / 1e6)
+    return sums[-1] if sums else None
 
 
 def _loop(states: list[Any]) -> list[Figure]:
