@@ -51,7 +51,7 @@ class MemoryParameters:
 
 @dataclass(frozen=True)
 class MoveParameters:
-    """Moves that spoken commands ask for, by name (`bbia move list`)."""
+    """Moves that spoken commands ask for, by name."""
 
     dance: str = param("groovy_sway_and_roll", "move for a dance")
     nod: str = param("nod", "move for a nod")
