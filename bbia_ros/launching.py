@@ -32,7 +32,8 @@ def actions(context: Any) -> list[Any]:
     plans = plan_processes(Options(**chosen), new_log_folder())
     return [
         ExecuteProcess(
-            name=plan.name, cmd=plan.command(), env=environment(plan.nodes), output="screen",
+            # launch gives each process a pipe as its standard input: killed outright, launch takes the stack along.
+            name=plan.name, cmd=plan.command("--end-with-stdin"), env=environment(plan.nodes), output="screen",
             respawn=True, respawn_delay=1.0, sigterm_timeout="5", sigkill_timeout="5",
         )
         for plan in plans

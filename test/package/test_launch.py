@@ -77,6 +77,7 @@ def test_the_arguments_become_processes(launch_file):
         command = processes[0].kwargs["cmd"]
         assert command[1:3] == ["-m", "bbia_ros.bringup"]
         assert "__ns:=/robot" in command
+        assert "--end-with-stdin" in command  # a killed launch takes the stack along
 
 
 def test_a_wrong_argument_is_refused(launch_file):
