@@ -26,7 +26,7 @@ from bbia_ros.ros.endpoints import NodePublisher, bounded_overrides
 from bbia_ros.ros.figures import Figures
 from bbia_ros.ros.lane import Lane
 from bbia_ros.ros.models import Engine, ModelParameters, build_spec
-from bbia_ros.ros.parameters import ParameterError, changed, declare
+from bbia_ros.ros.parameters import ParameterError, changed, declare, undeclared
 from bbia_ros.ros.vitals import Vitals
 
 P = TypeVar("P")
@@ -429,6 +429,15 @@ class BbiaNode(LifecycleNode, Generic[P]):
         made = self._made[scope]
         while made:
             self._guarded("destroy", made.pop())()
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> Any:
+        """As rclpy's, but refuses an undeclared parameter by its name; rclpy's message names none."""
+        from rcl_interfaces.msg import SetParametersResult
+
+        reason = undeclared(self, self.parameters_type, parameter_list)
+        if reason is not None:
+            return SetParametersResult(successful=False, reason=reason)
+        return super().set_parameters_atomically(parameter_list)
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> Any:
         from rcl_interfaces.msg import SetParametersResult

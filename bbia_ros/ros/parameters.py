@@ -213,11 +213,24 @@ def _declare_one(node: Node, declaration: Declaration) -> None:
 
 def _refuse_unknown(node: Node, names: list[str]) -> None:
     for name in getattr(node, "_parameter_overrides", {}):
-        if name in names or name.startswith(_ROS_OWN) or node.has_parameter(name):
-            continue
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(names)}"
-        raise ParameterError(f"unknown parameter '{name}' for node {node.get_name()}{hint}")
+        if name not in names and not name.startswith(_ROS_OWN) and not node.has_parameter(name):
+            raise ParameterError(_unknown(name, node.get_name(), names))
+
+
+def _unknown(name: str, node: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(names)}"
+    return f"unknown parameter '{name}' for node {node}{hint}"
+
+
+def undeclared(node: Node, kind: type[Any], parameters: Sequence[Parameter]) -> str | None:
+    """Why these parameters cannot be set at run time, in one sentence, or None when all are declared."""
+    names = [d.name for d in declarations(kind)]
+    for name in (p.name for p in parameters if not node.has_parameter(p.name)):
+        if name in names:
+            return f"parameter '{name}' can be set once node {node.get_name()} is configured"
+        return _unknown(name, node.get_name(), names)
+    return None
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
@@ -150,6 +151,19 @@ def test_parameters_change_at_run_time_within_their_range() -> None:
         assert not run.node.set_parameters([Parameter("gain", value=2.5)])[0].successful
         assert not run.node.set_parameters([Parameter("fail", value="activate")])[0].successful
         assert run.node.params.gain == 1.5
+
+
+def test_an_undeclared_parameter_is_refused_by_name() -> None:
+    def refusal(node: Any, name: str) -> str:
+        request = SetParameters.Request(parameters=[Parameter(name, value=1.5).to_parameter_msg()])
+        result = node._parameter_service._set_parameters_callback(request, SetParameters.Response()).results[0]
+        assert not result.successful
+        return str(result.reason)
+
+    with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
+        assert refusal(run.node, "gain") == "parameter 'gain' can be set once node echo is configured"
+        assert run.configure()
+        assert refusal(run.node, "gian") == "unknown parameter 'gian' for node echo; did you mean 'gain'?"
 
 
 def test_a_dead_worker_is_a_fault_in_one_sentence_until_it_works_again() -> None:
