@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bbia_ros.domain import free_domain
+
 # tools/ and benchmarks/ are not installed as modules. Last, so that the source package does not hide the built one.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -17,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 def _private_graph() -> None:
     """Tests talk to nobody outside this machine, nor to each other's domains."""
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_DOMAIN_ID", str(100 + os.getpid() % 100))
+    os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -251,9 +251,9 @@ class Play:
             self.figure("memory.sleep_growth_mb", grown, "MB")
             self.expect(
                 "memory",
-                "total memory within 5 MB of before",
+                "total memory within 5 MB of before, or less",
                 f"{grown:+.1f} MB of {after.total_bytes / 1e6:.0f}",
-                abs(grown) <= 5.0,
+                grown <= 5.0,
             )
         self.nobody("asleep", start)
 

@@ -22,6 +22,7 @@ from bbia_ros.demo.play import LINES, Play, Run
 from bbia_ros.demo.report import write_report
 from bbia_ros.demo.topics import TOPICS
 from bbia_ros.demo.view import DemoView
+from bbia_ros.domain import free_domain
 from bbia_ros.manager.view import render_status
 from bbia_ros.residency.errors import ResidencyError
 from bbia_ros.speech.lines import synthesize_lines
@@ -100,7 +101,7 @@ def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
         ResidencyError: the visitor's lines could not be made.
     """
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(options.domain if options.domain is not None else 1 + os.getpid() % 100)
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain() if options.domain is None else options.domain)
     console.print("preparing the visitor's lines")
     lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
     stack_options = Options(

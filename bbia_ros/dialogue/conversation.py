@@ -17,6 +17,8 @@ from bbia_ros.dialogue.scene import View
 from bbia_ros.dialogue.sentences import SentenceSplitter, speakable
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError, WorkerDied
 
+CONTEXT_MESSAGES = 50
+"""Newest messages among which those for the prompt are chosen."""
 _ENDINGS = (".", "!", "?", "…")
 
 Chat = Callable[[list[dict[str, str]]], Iterable[str]]
@@ -135,7 +137,7 @@ class Conversation:
         self._turn += 1
         heard_language = guess_language(text, language)
         known = answer(text, language, self._situation(around))
-        history = self.memory.context(self._settings.history)
+        history = self.memory.context(CONTEXT_MESSAGES)
         self._keep("user", text, heard_language)
         if known is not None:
             yield Piece(known.text)

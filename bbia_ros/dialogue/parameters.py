@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bbia_ros.ros.models import ModelParameters, model_params
 from bbia_ros.ros.parameters import nested, param
 
-PERSONA = "You are Reachy, a small friendly robot. Answer in three or four short, simple sentences."
+PERSONA = "You are Reachy, a small friendly robot. Answer in four or five short sentences."
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class GenerationParameters:
     """How the language model is asked."""
 
     persona: str = param(PERSONA, "first words of every prompt: who the robot is and how it talks")
-    history: int = param(4, "turns of the conversation that go along with a question", minimum=0, maximum=50)
+    history: int = param(4, "turns that the model itself answered, and go along with a question", minimum=0, maximum=50)
     context_tokens: int = param(
         1024, "prompt and answer together [tokens]; fixes the size of the cache", minimum=256, maximum=131072,
         read_only=True,

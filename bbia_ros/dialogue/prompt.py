@@ -38,6 +38,22 @@ class PromptSettings:
     answer_tokens: int
 
 
+def composed(history: Sequence[Message]) -> list[Message]:
+    """The exchanges that the language model answered itself.
+
+    What a rule answered is left out: those answers are short and fixed, and a small model falls in with them.
+    (SmolLM2-135M asked about the moon, 12 seeds: 67 tokens in the median without such an exchange, 36 with one.)
+    """
+    kept: list[Message] = []
+    for message in history:
+        if message.role == "robot" and message.source != "chat":
+            while kept and kept[-1].role == "user":
+                kept.pop()
+        else:
+            kept.append(message)
+    return kept
+
+
 def build_prompt(
     text: str,
     language: str,
@@ -48,7 +64,7 @@ def build_prompt(
     facts: Sequence[str] = (),
     user_feeling: str = "",
 ) -> list[dict[str, str]]:
-    """The messages for one answer, cut to what the model can hold, oldest turns first.
+    """The messages for one answer, cut to what the model can hold, oldest turns first; see `composed` for which turns.
 
     Args:
         text: What the person just said.
@@ -79,7 +95,8 @@ def build_prompt(
     question = text.strip()[-max(100, int(room)) :]
     room -= len(question)
     turns: list[dict[str, str]] = []
-    for message in reversed(history[-settings.history :] if settings.history else []):
+    told = composed(history)
+    for message in reversed(told[-settings.history :] if settings.history else []):
         room -= len(message.text) + 4 * CHARACTERS_PER_TOKEN
         if room < 0:
             break

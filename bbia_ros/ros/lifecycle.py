@@ -439,6 +439,22 @@ class BbiaNode(LifecycleNode, Generic[P]):
             return SetParametersResult(successful=False, reason=reason)
         return super().set_parameters_atomically(parameter_list)
 
+    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:  # noqa: N802
+        """Answers the service ~/change_state. rclpy raises for a transition that the present state does not have.
+
+        That exception would leave the executor and end the process with all its nodes; asking for the impossible is
+        an everyday mistake (`ros2 lifecycle set`, two managers) and is refused instead.
+        """
+        try:
+            return super()._LifecycleNodeMixin__on_change_state(request, response)
+        except RuntimeError as error:  # RCLError
+            reason = str(error).partition(", at ")[0]
+            self.get_logger().warning(
+                f"transition {request.transition.id} {request.transition.label} refused: {reason}"
+            )
+            response.success = False
+            return response
+
     def _on_set_parameters(self, parameters: list[Parameter]) -> Any:
         from rcl_interfaces.msg import SetParametersResult
 

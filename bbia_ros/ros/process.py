@@ -88,10 +88,20 @@ def run_process(
         if activate:
             _bring_up(nodes)
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.2)
+            _spin_once(executor, nodes)
     finally:
         _end(nodes, executor, context)
     return 0
+
+
+def _spin_once(executor: Any, nodes: Sequence[BbiaNode[Any]]) -> None:
+    """One turn. What rclpy's own callbacks raise (ours are guarded) is reported and does not end the other nodes."""
+    try:
+        executor.spin_once(timeout_sec=0.2)
+    except Exception as error:
+        traceback.print_exc()
+        for node in nodes:
+            node.report_fault("executor", f"a callback of rclpy failed: {type(error).__name__}: {error}")
 
 
 def _bring_up(nodes: Sequence[BbiaNode[Any]]) -> None:

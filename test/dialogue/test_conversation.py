@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bbia_ros.dialogue.conversation import Conversation, Done, Event, Fault, Piece, Sentence, Surroundings
 from bbia_ros.dialogue.memory import ConversationMemory, Message
-from bbia_ros.dialogue.prompt import CHARACTERS_PER_TOKEN, PromptSettings, build_prompt
+from bbia_ros.dialogue.prompt import CHARACTERS_PER_TOKEN, PromptSettings, build_prompt, composed
 from bbia_ros.dialogue.scene import Thing, View
 from bbia_ros.residency.errors import CallCancelled, LoadFailed, WorkerDied
 
@@ -82,14 +82,12 @@ def test_a_sentence_that_was_not_finished_is_not_said(pieces: list[str], text: s
     assert " ".join(spoken(events)) == text
 
 
-def test_the_model_hears_what_was_said_before() -> None:
+def test_the_model_hears_what_it_answered_before() -> None:
     model = Model(["It is round."], ["Because of gravity."])
     talk(model, "Tell me something about the moon.", "What is your name?", "And why is that so?")
     assert [message["content"] for message in model.prompts[1][1:]] == [
         "Tell me something about the moon.",
         "It is round.",
-        "What is your name?",
-        "My name is Reachy. I am a small robot.",
         "And why is that so?",
     ]
 
@@ -174,3 +172,14 @@ def test_prompt_fits_into_the_model_whatever_was_said(turns: list[tuple[str, str
     assert len(prompt) <= history + 2
     assert prompt[-1]["role"] == "user"
     assert len(prompt) == 2 or prompt[1]["role"] == "user"
+
+
+def test_what_a_rule_answered_is_not_told_to_the_model() -> None:
+    history = [
+        Message("user", "what do you see", 1.0),
+        Message("robot", "I see an apple.", 2.0, source="rule"),
+        Message("user", "tell me a story", 3.0),
+        Message("robot", "Once upon a time.", 4.0, source="chat"),
+        Message("user", "thank you", 5.0),
+    ]
+    assert [message.text for message in composed(history)] == ["tell me a story", "Once upon a time.", "thank you"]

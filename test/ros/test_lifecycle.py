@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
@@ -283,3 +285,15 @@ def test_later_runs_each_function_once_in_the_order_of_their_times() -> None:
         assert done.wait(10)
         assert seen == [0, 1, 2, 3, 4]
         assert "division" in run.node.faults()[0]
+
+
+def test_an_impossible_transition_is_refused_and_harms_nothing() -> None:
+    with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
+        assert run.configure()
+        assert run.activate()
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+        assert not run.call(ChangeState, "echo/change_state", request).success
+        state = run.call(GetState, "echo/get_state", GetState.Request()).current_state
+        assert state.label == "active"
+        request.transition.id = Transition.TRANSITION_DEACTIVATE
+        assert run.call(ChangeState, "echo/change_state", request).success

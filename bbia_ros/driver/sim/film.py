@@ -33,10 +33,10 @@ class View:
         elevation_deg: Negative looks down [deg].
     """
 
-    lookat: tuple[float, float, float] = (0.36, 0.0, 0.1)
-    distance: float = 1.3
-    azimuth_deg: float = 112.0
-    elevation_deg: float = -20.0
+    lookat: tuple[float, float, float] = (0.38, 0.0, 0.13)
+    distance: float = 1.2
+    azimuth_deg: float = 75.0
+    elevation_deg: float = -16.0
 
 
 class FilmEngine:

@@ -1,0 +1,31 @@
+"""A ROS domain that nobody on this machine uses, for runs that must not meet another stack."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LAST_DOMAIN = 101
+"""Highest domain whose ports lie below Linux's ephemeral range."""
+PORT_BASE, PORT_GAIN = 7400, 250
+"""Ports of a domain begin at PORT_BASE + PORT_GAIN * domain (DDS-RTPS 9.6.1.1)."""
+
+
+def free_domain(tables: tuple[Path, ...] = (Path("/proc/net/udp"), Path("/proc/net/udp6"))) -> int:
+    """A domain in 1 .. 101 without an open UDP port in its range; where to begin depends on the process id.
+
+    Args:
+        tables: the kernel's lists of UDP sockets.
+    """
+    used = {(port - PORT_BASE) // PORT_GAIN for table in tables for port in _open_ports(table)}
+    start = os.getpid() % LAST_DOMAIN
+    candidates = [1 + (start + step) % LAST_DOMAIN for step in range(LAST_DOMAIN)]
+    return next((domain for domain in candidates if domain not in used), candidates[0])
+
+
+def _open_ports(table: Path) -> list[int]:
+    try:
+        rows = table.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return []  # no such protocol here
+    return [int(row.split()[1].rpartition(":")[2], 16) for row in rows if row.strip()]
