@@ -6,11 +6,17 @@ was made from; what is there already costs a check. Without it the first start i
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends quietly
+
 import sys
 from collections.abc import Callable
 
 from rich.console import Console
 
+from bbia_ros.cli import INTERRUPTED
 from bbia_ros.demo.play import LINES
 from bbia_ros.driver.sim import mjb
 from bbia_ros.driver.sim.scene import SceneOptions
@@ -31,8 +37,13 @@ def steps() -> dict[str, Callable[[], object]]:
 
 
 def main() -> int:
-    """Prepares everything and says what; 1 when a step failed (the demonstration would fail there too)."""
+    """Prepares everything and says what.
+
+    Returns:
+        0; 1 when a step failed, where the demonstration would fail too; 130 on Ctrl-C.
+    """
     console = Console(stderr=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed = 0
     for name, step in steps().items():
         with console.status(f"preparing {name}"):
@@ -41,6 +52,8 @@ def main() -> int:
             except Exception as error:  # each step has its own kinds; all are one sentence for the user
                 console.print(f"[red]could not prepare {name}: {error}[/red]")
                 failed = 1
+            except KeyboardInterrupt:
+                return INTERRUPTED
     return failed
 
 

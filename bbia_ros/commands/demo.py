@@ -29,23 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plays the demonstration."""
-    import signal
-
     from bbia_ros.cli import FAILED, WrongInput, complain
+    from bbia_ros.demo.interruption import Interruption
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the stack is taken down in order
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption = Interruption()
+    interruption.install()
     if arguments.domain is not None and not 0 <= arguments.domain <= 232:
         raise WrongInput(f"ROS domain {arguments.domain} does not exist; use 0 to 232")
-    from bbia_ros.demo.run import DemoOptions, run_demo
-    from bbia_ros.residency.catalog import ModelNotFound
-    from bbia_ros.residency.errors import ResidencyError
+    with interruption.held():  # a library whose import is broken off may do anything
+        from bbia_ros.demo.run import DemoOptions, run_demo
+        from bbia_ros.residency.catalog import ModelNotFound
+        from bbia_ros.residency.errors import ResidencyError
 
     options = DemoOptions(
         arguments.out, arguments.profile, arguments.composition, not arguments.no_film, arguments.domain
     )
     try:
-        visit, folder = run_demo(options)
+        visit, folder = run_demo(options, interruption=interruption)
     except (ResidencyError, ModelNotFound, OSError) as error:
         return complain(f"the demonstration cannot be played: {error}", FAILED)
     missed = [finding for finding in visit.findings if not finding.passed]

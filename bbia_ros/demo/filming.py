@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def make_film(
     sound: Sequence[Track],
     progress: Callable[[int, int], None],
 ) -> Film | None:
-    """Renders, composes and encodes; None when no state of the simulator was recorded.
+    """Renders, composes and encodes, the whole film or none of it; None when no state of the simulator was recorded.
 
     Args:
         path: of the film, ending in .mp4.
@@ -94,7 +94,7 @@ def make_film(
     captions = stills(moments, wanted_stills(run))
     pictures: dict[int, Picture] = {}
 
-    def frames() -> Iterator[Image.Image]:
+    def frames() -> Generator[Image.Image, None, None]:
         with _rendered(moments, history["driver/simulation_state"]) as rendered:
             for index, (moment, views) in enumerate(zip(moments, rendered, strict=False)):
                 frame = compose(moment, views["outside"], views["eye"])
@@ -104,7 +104,13 @@ def make_film(
                 yield frame
 
     mixed = mix_sound(1e-9 * moments[0].stamp_ns, len(moments) / FPS, sound)
-    count = encode(path, frames(), mixed)
+    partial = path.with_name(f".{path.name}")
+    try:
+        with closing(frames()) as composed:  # which ends the workers, however this ends
+            count = encode(partial, composed, mixed)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return Film(path, count, [pictures[index] for index in sorted(pictures)])
 
 

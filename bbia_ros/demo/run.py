@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bbia_ros.bringup import Options, Stack
 from bbia_ros.demo.bag import BagRecorder
 from bbia_ros.demo.film import read_track, spoken_tracks
 from bbia_ros.demo.filming import Film, make_film
+from bbia_ros.demo.interruption import Interruption
 from bbia_ros.demo.memory import MemoryMeter, Sample
 from bbia_ros.demo.node import Stage
 from bbia_ros.demo.play import LINES, Play, Run
@@ -50,8 +52,15 @@ class DemoOptions:
     domain: int | None = None
 
 
-def run_demo(options: DemoOptions, console: Console | None = None) -> tuple[Run, Path]:
+def run_demo(
+    options: DemoOptions, console: Console | None = None, interruption: Interruption | None = None
+) -> tuple[Run, Path]:
     """Plays, records, films and reports.
+
+    Args:
+        options: what was chosen.
+        console: for the live view; None: standard output.
+        interruption: who takes Ctrl-C; None: nobody.
 
     Returns:
         What was found out, and the folder that holds report.html, demo.mp4, figures.json, bag/ and log/.
@@ -59,15 +68,25 @@ def run_demo(options: DemoOptions, console: Console | None = None) -> tuple[Run,
     Raises:
         BringupError: the stack could not be started; the text says why.
         ResidencyError: the visitor's lines could not be made.
+        KeyboardInterrupt: everything has been ended; after a whole play the report is there, without a film.
     """
     console = console or Console()
+    interruption = interruption or Interruption()
     folder = options.out / time.strftime("demo-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
-    visit = play_visit(options, folder, console)
-    film = _film(folder, visit, console) if options.film else None
-    pictures = film.pictures if film else []
-    name = film.path.name if film else ""
-    write_report(folder / "report.html", visit.run, visit.history, visit.samples, pictures, name)
+    try:
+        visit = play_visit(options, folder, console, interruption)
+        film = None
+        try:
+            film = _film(folder, visit, console) if options.film else None
+        finally:
+            pictures = film.pictures if film else []
+            name = film.path.name if film else ""
+            with interruption.held():
+                write_report(folder / "report.html", visit.run, visit.history, visit.samples, pictures, name)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; what was recorded until then is in {folder}", soft_wrap=True, highlight=False)
+        raise
     return visit.run, folder
 
 
@@ -88,13 +107,14 @@ class Visit:
     lines: Mapping[str, Path]
 
 
-def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
+def play_visit(options: DemoOptions, folder: Path, console: Console, interruption: Interruption | None = None) -> Visit:
     """Plays and records.
 
     Args:
         options: what was chosen.
         folder: for bag/, log/ and the loudspeaker's recording; it must exist.
         console: for the live view.
+        interruption: who takes Ctrl-C; None: nobody.
 
     Raises:
         BringupError: the stack could not be started; the text says why.
@@ -114,31 +134,40 @@ def play_visit(options: DemoOptions, folder: Path, console: Console) -> Visit:
             "dialogue": {"memory.folder": str(folder / "memory")},  # the visit is nobody's past
         },
     )
-    stage = Stage(stack_options.namespace)
-    bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})
-    stage.record(bag)
-    meter: MemoryMeter | None = None
+    interruption = interruption or Interruption()
+    opened = ExitStack()
     try:
-        with DemoView(
-            lambda: render_status(stage.last("manager/status"), processes=False), lambda: _mood(stage), console
-        ) as view:
+        with interruption.held():
+            stage = Stage(stack_options.namespace)
+            opened.callback(stage.close)
+            bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})
+            opened.callback(bag.close)
+            stage.record(bag)
+            view = opened.enter_context(
+                DemoView(
+                    lambda: render_status(stage.last("manager/status"), processes=False), lambda: _mood(stage), console
+                )
+            )
             view.note("bringing the stack up")
             began = time.monotonic()
-            with Stack(stack_options, log_folder=folder / "log") as stack:
-                stack.wait_ready(READY_TIMEOUT_S)
-                up_s = time.monotonic() - began
-                view.note(f"every node is in its state after {up_s:.1f} s")
-                meter = MemoryMeter(stack.pids)
-                play = Play(stage, meter, lines, view.note)
-                play.figure("operations.up_s", up_s, "s")
-                try:
-                    run = play.perform()
-                finally:
-                    meter.close()
-                    view.note("bringing the stack down")
+            stack = Stack(stack_options, log_folder=folder / "log")
+            interruption.impatient = stack.kill
+            opened.callback(stack.stop)
+            opened.callback(view.note, "bringing the stack down")
+            stack.start()
+            stack.client.wait_a_moment(0.0)  # made here, where it is sure to be closed
+        stack.wait_ready(READY_TIMEOUT_S)
+        up_s = time.monotonic() - began
+        view.note(f"every node is in its state after {up_s:.1f} s")
+        with interruption.held():
+            meter = MemoryMeter(stack.pids)
+            opened.callback(meter.close)
+        play = Play(stage, meter, lines, view.note)
+        play.figure("operations.up_s", up_s, "s")
+        run = play.perform()
     finally:
-        bag.close()
-        stage.close()
+        with interruption.held():
+            opened.close()
     if bag.error or bag.dropped:
         play.expect("bag", "everything is recorded", bag.error or f"{bag.dropped} messages were dropped", False)
     run.figures["memory.peak_mb"] = (max(sample.total_bytes for sample in meter.samples) / 1e6, "MB")
