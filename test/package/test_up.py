@@ -21,6 +21,12 @@ pytestmark = pytest.mark.heavy
 
 BODY = ("driver", "motion")
 UP = [sys.executable, "-m", "bbia_ros.cli", "up", "--driver", "mock", "--mode", "sleep"]
+TELLING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("begun", flush=True)
+runpy.run_module("bbia_ros.cli", run_name="__main__", alter_sys=True)
+"""  # `python -m bbia_ros.cli` that says when the interpreter is up: a signal during Python's own start is Python's
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +112,11 @@ def test_an_unknown_parameter_of_the_manager_is_named_at_once() -> None:
 def test_ctrl_c_at_any_moment_ends_everything_in_time(moment: float, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with subprocess.Popen(
-        [*UP, "--log-folder", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as up:
+        [UP[0], "-c", TELLING, *UP[3:], "--log-folder", str(log)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as up:  # fmt: skip
+        assert up.stdout is not None
+        assert up.stdout.readline() == "begun\n"
         time.sleep(moment * random.uniform(0.8, 1.2))  # any moment is the point
         family = descendants(up.pid)
         up.send_signal(signal.SIGINT)
