@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from bbia_ros.composition import COMPOSITIONS, DRIVERS, LOG_LEVELS, NODES, Options, ProcessPlan, plan_processes
 from bbia_ros.manager.children import STOP_S, Children, Program
+from bbia_ros.manager.claim import claim
 from bbia_ros.manager.parameter_files import BringupError, one_of
 from bbia_ros.resources import shared_folder
 
@@ -89,7 +90,7 @@ class Stack:
         on_line: Callable[[str, str], None] = lambda process, line: None,
         on_event: Callable[[str, str], None] = lambda process, event: None,
     ) -> None:
-        """Plans the processes; starts nothing yet.
+        """Plans the processes and claims their names; starts nothing yet.
 
         Args:
             options: what to run; None: the defaults.
@@ -98,7 +99,7 @@ class Stack:
             on_event: told when a process ended by itself or was started again, from another thread.
 
         Raises:
-            BringupError: something about the options is wrong.
+            BringupError: something about the options is wrong, or such a stack is running already.
         """
         self.options = options or Options()
         self.log_folder = log_folder or new_log_folder()
@@ -112,6 +113,7 @@ class Stack:
             for plan in self.plans
         ]
         self._children = Children(programs, self.log_folder, on_line, self._note)
+        self._claim = claim(self.options.namespace)
 
     def __enter__(self) -> Stack:
         self.start()
@@ -129,6 +131,7 @@ class Stack:
         self._children.stop(timeout_s)
         if self._client is not None:
             self._client.close()
+        self._claim.close()
 
     def kill(self) -> None:
         """Makes the present or next `stop` end everything at once."""

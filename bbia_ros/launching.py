@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 from bbia_ros.bringup import environment, new_log_folder
 from bbia_ros.composition import COMPOSITIONS, DRIVERS, LOG_LEVELS, Options, plan_processes
+from bbia_ros.manager.claim import claim
 
 ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "namespace": ("bbia", "ROS namespace of all nodes"),
@@ -17,19 +18,21 @@ ARGUMENTS: Mapping[str, tuple[str, str]] = {
     "log_level": ("info", ", ".join(LOG_LEVELS)),
 }
 """Launch arguments: name -> (default, description)."""
+_claims: list[IO[str]] = []  # of this launch, until it ends
 
 
 def actions(context: Any) -> list[Any]:
     """One process per entry of the plan, from the launch arguments in `context`.
 
     Raises:
-        BringupError: an argument is wrong.
+        BringupError: an argument is wrong, or such a stack is running already.
     """
     from launch.actions import ExecuteProcess
     from launch.substitutions import LaunchConfiguration
 
     chosen: dict[str, Any] = {name: str(LaunchConfiguration(name).perform(context)) for name in ARGUMENTS}
     plans = plan_processes(Options(**chosen), new_log_folder())
+    _claims.append(claim(chosen["namespace"]))
     return [
         ExecuteProcess(
             # launch gives each process a pipe as its standard input: killed outright, launch takes the stack along.

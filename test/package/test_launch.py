@@ -34,6 +34,7 @@ class LaunchConfiguration(Made):
 @pytest.fixture
 def launch_file(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("bbia_ros.launching._claims", [])
     if not HAVE_LAUNCH:
         modules = {
             "launch": {"LaunchDescription": Made},

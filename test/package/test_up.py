@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bbia_ros.bringup import Options, Stack
+from bbia_ros.domain import free_domain
 from bbia_ros.manager.parameter_files import BringupError
 from bbia_ros.manager.watch import process_exists
 
@@ -31,7 +32,7 @@ runpy.run_module("bbia_ros.cli", run_name="__main__", alter_sys=True)
 
 @pytest.fixture(autouse=True)
 def own_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 99))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
