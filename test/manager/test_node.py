@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,13 @@ class Spinner:
 class Stage:
     """A manager, limbs and a client, each with an executor of its own, and what the manager publishes.
 
-    They share one participant: Fast DDS loses a participant that takes the place of one which the same process had
-    before, so that contexts in one process after the other do not find each other reliably.
+    They share one participant, with each other and with all stages before: Fast DDS loses a participant that takes
+    the place of one which the same process had before, so that contexts in one process after the other do not find
+    each other reliably.
     """
 
     def __init__(self, modes: Path, mode: str, limbs: tuple[str, ...]) -> None:
-        self.context = Context()
-        rclpy.init(args=["--ros-args", "-r", "__ns:=/bbia"], context=self.context)
+        self.context = shared_context()
         settings = {"modes_file": str(modes), "mode": mode, "appear_timeout_s": 5.0}
         arguments = ["--ros-args", *(word for key, value in settings.items() for word in ("-p", f"{key}:={value}"))]
         self.process = ProcessContext(
@@ -155,7 +156,6 @@ class Stage:
         for run in (self.manager, self.probe, *self.runs.values()):
             run.close()
         self.process.close()
-        rclpy.shutdown(context=self.context)
 
 
 def states(status: StackStatus) -> dict[str, str]:
@@ -164,6 +164,20 @@ def states(status: StackStatus) -> dict[str, str]:
 
 def detail(status: StackStatus, name: str) -> str:
     return next(node.detail for node in status.nodes if node.name == name)
+
+
+@cache
+def shared_context() -> Context:
+    context = Context()
+    rclpy.init(args=["--ros-args", "-r", "__ns:=/bbia"], context=context)
+    return context
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shutdown() -> Iterator[None]:
+    yield
+    rclpy.shutdown(context=shared_context())
+    shared_context.cache_clear()
 
 
 @pytest.fixture
