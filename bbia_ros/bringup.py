@@ -104,7 +104,12 @@ class Stack:
         self.options = options or Options()
         self.log_folder = log_folder or new_log_folder()
         self.log_folder.mkdir(parents=True, exist_ok=True)
-        self.plans = plan_processes(self.options, self.log_folder)
+        self._claim = claim(self.options.namespace)  # first: the folder may be that of a stack which runs
+        try:
+            self.plans = plan_processes(self.options, self.log_folder)
+        except BringupError:
+            self._claim.close()
+            raise
         self.events: deque[str] = deque(maxlen=100)
         self._on_event = on_event
         self._client: ManagerClient | None = None
@@ -113,7 +118,6 @@ class Stack:
             for plan in self.plans
         ]
         self._children = Children(programs, self.log_folder, on_line, self._note)
-        self._claim = claim(self.options.namespace)
 
     def __enter__(self) -> Stack:
         self.start()

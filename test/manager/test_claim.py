@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bbia_ros.bringup import Options, Stack
 from bbia_ros.manager.claim import claim
 from bbia_ros.manager.parameter_files import BringupError
 
@@ -34,3 +35,21 @@ def test_a_claim_ends_with_its_process():
             claim("bbia")
         other.kill()
     claim("bbia").close()
+
+
+def test_a_refused_stack_leaves_the_files_of_the_running_one(tmp_path):
+    held = claim("bbia")
+    log = tmp_path / "log"
+    log.mkdir()
+    (log / "mode").write_text("watch")
+    with pytest.raises(BringupError, match="already running"):
+        Stack(Options(), log_folder=log)
+    assert [path.name for path in log.iterdir()] == ["mode"]
+    held.close()
+
+
+def test_a_stack_that_cannot_be_planned_claims_nothing(tmp_path):
+    with pytest.raises(BringupError, match="unknown mode") as kept:
+        Stack(Options(mode="dance"), log_folder=tmp_path)
+    claim("bbia").close()
+    assert "dance" in str(kept.value)
