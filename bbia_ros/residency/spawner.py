@@ -113,6 +113,8 @@ def worker_environment(threads: int = 0) -> dict[str, str]:
     environment.setdefault("GOMP_SPINCOUNT", "0")
     environment.setdefault("KMP_BLOCKTIME", "0")
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # onnxruntime reports its use to its maker, and keeps a database for that in the user's cache.
+    environment.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # Without it, -m puts the working directory first: a source root there would shadow the installed package.
     environment["PYTHONSAFEPATH"] = "1"
     path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]

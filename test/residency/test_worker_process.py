@@ -84,6 +84,7 @@ def test_a_worker_is_small_polite_and_knows_nothing_of_the_pool(make_pool):
     assert facts["nice"] == 15
     assert facts["sigint"] == str(signal.SIG_IGN)
     assert (facts["arena"], facts["omp"]) == ("1", "PASSIVE")
+    assert facts["telemetry_off"] == "1", "onnxruntime sends nothing"
     assert facts["sid"] != os.getsid(0), "Ctrl-C in the terminal does not reach it"
     assert not {"rclpy", "bbia_ros.residency.pool", "asyncio"} & set(facts["modules"])
     assert facts["fds"] <= 6, "stdin, stdout, stderr, two sockets, the listing itself"

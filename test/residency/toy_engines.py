@@ -40,6 +40,7 @@ class Toy:
             "sigint": str(signal.getsignal(signal.SIGINT)),
             "arena": os.environ.get("MALLOC_ARENA_MAX"),
             "omp": os.environ.get("OMP_WAIT_POLICY"),
+            "telemetry_off": os.environ.get("ORT_DISABLE_TELEMETRY"),
             "sid": os.getsid(0),
             "modules": sorted(sys.modules),
             "fds": len(os.listdir("/proc/self/fd")),
