@@ -25,6 +25,8 @@ WIDTH, HEIGHT = 960, 540
 OUTSIDE = (640, 480)
 EYE = (320, 240)
 SAMPLE_RATE = 16_000
+FULL_BAR_MB = 1400.0
+"""Memory at which the bar is full [MB]."""
 INK, PAPER, ACCENT, QUIET = (240, 240, 240), (24, 28, 34), (224, 164, 88), (150, 158, 168)
 
 
@@ -116,7 +118,9 @@ def compose(moment: Moment, outside: Rgb, eye: Rgb) -> Image.Image:
     draw.text((left, top + 44), f"memory  {moment.megabytes:.0f} MB", INK, small)
     width = WIDTH - left - 12
     draw.rectangle((left, top + 66, left + width, top + 74), outline=QUIET)
-    draw.rectangle((left, top + 66, left + int(width * min(1.0, moment.megabytes / 1100)), top + 74), fill=ACCENT)
+    draw.rectangle(
+        (left, top + 66, left + int(width * min(1.0, moment.megabytes / FULL_BAR_MB)), top + 74), fill=ACCENT
+    )
     for row, name in enumerate(moment.models[:8]):
         draw.text((left, top + 84 + 17 * row), name, QUIET, small)
     lines = _wrap(draw, moment.subtitle, large, WIDTH - 32)

@@ -13,7 +13,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 NOTES = 14
-"""Lines of the script that stay visible."""
+"""Lines of the script that stay visible where the terminal is tall enough."""
+STATUS_ROWS = 28
+"""Rows of the status above them."""
 
 
 class DemoView:
@@ -49,17 +51,19 @@ class DemoView:
 
     def note(self, text: str) -> None:
         """Adds a line to the play."""
-        line = Text(f"{time.monotonic() - self._start:6.1f} s  {text}")
+        words = " ".join(text.split())  # a model's answer may hold line breaks
+        line = Text(f"{time.monotonic() - self._start:6.1f} s  {words}", no_wrap=True, overflow="ellipsis")
         if text.startswith("MISSED"):
             line.stylize("bold red")
         elif text.startswith("ok:"):
             line.stylize("green")
         self._notes.append(line)
         if self._live is None:
-            self._console.print(line, soft_wrap=True)
+            self._console.print(line.plain, style=line.style, soft_wrap=True, highlight=False, markup=False)
 
     def _render(self) -> RenderableType:
-        play: Any = Group(*self._notes)
+        rows = max(4, self._console.height - STATUS_ROWS)
+        play: Any = Group(*list(self._notes)[-rows:])
         return Group(
             self._status(), Panel(play, title="the play", subtitle=f"mood: {self._mood()}", border_style="dim")
         )
