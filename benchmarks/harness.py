@@ -14,10 +14,12 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from rich.console import Console
 from rich.table import Table
+
+from bbia_ros import machine
 
 AREAS: dict[str, tuple[str, ...]] = {
     "memory": ("residency",),
@@ -98,25 +100,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores, memory and Python of this machine."""
-    import platform
-
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if "model name" in line
-    ]
-    kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
-    return {
-        "processor": names[0] if names else platform.machine(),
-        "cores": len(names),
-        "memory_gb": round(kilobytes / 1e6, 1),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-    }
-
-
 def show(figures: Sequence[Figure], console: Console | None = None) -> None:
     """Prints the table."""
     table = Table("figure", "value", "goal", "baseline", "", title_justify="left", box=None)
@@ -133,7 +116,7 @@ def show(figures: Sequence[Figure], console: Console | None = None) -> None:
 def write(path: Path, figures: Sequence[Figure]) -> None:
     """Writes the JSON file of an area."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "figures": list(figures)}
+    content = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d"), "figures": list(figures)}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

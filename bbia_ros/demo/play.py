@@ -23,16 +23,10 @@ from bbia_ros.demo.measure import (
 )
 from bbia_ros.demo.memory import MemoryMeter, Sample
 from bbia_ros.demo.node import Stage
+from bbia_ros.speech.vocabulary import DEMO_LINES
 from bbia_ros.srv import PlayRoomAudio, SetMode, SetVisitor
 
-LINES = {
-    "see": "Hello robot, what do you see on the table?",
-    "moon": "Tell me something about the moon.",
-    "apple": "Please look at the apple.",
-    "sad": "I am so sad, my old dog died.",
-    "praise": "You are wonderful, thank you!",
-    "night": "Good night, go to sleep.",
-}
+LINES = dict(zip(("see", "moon", "apple", "sad", "praise", "night"), DEMO_LINES, strict=True))
 """What the visitor says."""
 
 WALK_SPEED = math.radians(15.0)

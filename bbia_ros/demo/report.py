@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from bbia_ros import machine
 from bbia_ros.demo.measure import Finding, seconds
 from bbia_ros.demo.memory import Sample
 from bbia_ros.demo.play import Run
@@ -58,7 +58,7 @@ def write_report(
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     page = template.substitute(
         date=time.strftime("%Y-%m-%d %H:%M"),
-        machine=html.escape(machine()),
+        machine=html.escape(_machine()),
         verdict=verdict if missed else f"All {len(run.findings)} expectations met",
         verdict_class="missed" if missed else "ok",
         peak=f"{max((sample.total_bytes for sample in samples), default=0) / 1e6:.0f}",
@@ -76,7 +76,7 @@ def write_report(
     )
     path.write_text(page, encoding="utf-8")
     summary = {
-        "machine": machine(),
+        "machine": _machine(),
         "date": time.strftime("%Y-%m-%d"),
         "figures": {key: {"value": value, "unit": unit} for key, (value, unit) in run.figures.items()},
         "findings": [asdict(finding) for finding in run.findings],
@@ -84,13 +84,10 @@ def write_report(
     path.with_name("figures.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
 
 
-def machine() -> str:
+def _machine() -> str:
     """Processor, cores and memory of this machine, for people."""
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
-    gigabytes = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 1e6
-    processor = names[0] if names else platform.machine()
-    return f"{processor}, {len(names)} cores, {gigabytes:.0f} GB, Python {platform.python_version()}"
+    here = machine.describe()
+    return f"{here['processor']}, {here['cores']} cores, {here['memory_gb']:.0f} GB, Python {here['python']}"
 
 
 def transcript(run: Run, history: Mapping[str, Sequence[Any]]) -> list[tuple[float, str, str, str]]:

@@ -24,6 +24,7 @@ from bbia_ros.driver.mock_backend import MockBackend
 from bbia_ros.driver.mujoco_backend import MujocoBackend, Simulation
 from bbia_ros.driver.parameters import DriverParameters
 from bbia_ros.driver.reachy_backend import ReachyBackend
+from bbia_ros.driver.reachy_mini import CAMERA_FOVY, focal_length
 from bbia_ros.driver.sim.bindings import SimulatorUnavailable
 from bbia_ros.driver.sim.requirements import check_simulator
 from bbia_ros.driver.sim.visitor import EYE_HEIGHT, Arc, VisitorError
@@ -209,10 +210,10 @@ class DriverNode(BbiaNode[DriverParameters]):
     def _publish_frame(self, frame: Frame) -> None:
         header = Header(stamp=self._ros_time(frame.stamp_ns), frame_id="camera_optical")
         height, width = frame.pixels.shape[:2]
-        fovy = 80.0 if self.params.backend == "mujoco" else self.params.camera.fovy_deg
-        focal = 0.5 * height / math.tan(0.5 * math.radians(fovy))
+        simulated = self.params.backend == "mujoco"
+        fovy = CAMERA_FOVY if simulated else math.radians(self.params.camera.fovy_deg)
         self._image.publish(from_rgb(frame.pixels, header))
-        self._info.publish(messages.camera_info(width, height, focal, header))
+        self._info.publish(messages.camera_info(width, height, focal_length(height, fovy), header))
         self.figures.tick("camera")
         self.figures.duration("camera age", (time.monotonic_ns() - frame.stamp_ns) * 1e-9)
 

@@ -128,10 +128,11 @@ CAMERA_FOVY: Final = math.radians(80.0)
 """Vertical field of view of the eye (MJCF, `eye_camera`)."""
 
 
-def focal_length(height: int) -> float:
-    """Focal length [pixel] of the eye for an image of that height; pixels are square, the centre is the image's.
+def focal_length(height: int, fovy: float = CAMERA_FOVY) -> float:
+    """Focal length [pixel] of an eye for an image of that height; pixels are square, the centre is the image's.
 
     Args:
         height: rows of the image.
+        fovy: vertical field of view [rad].
     """
-    return 0.5 * height / math.tan(0.5 * CAMERA_FOVY)
+    return 0.5 * height / math.tan(0.5 * fovy)

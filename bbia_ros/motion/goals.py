@@ -72,7 +72,7 @@ def pose(target: Any, kinematics: Kinematics) -> tuple[Pose, bool]:
         head, body_yaw = kinematics.project(head_matrix(asked), float(target.body_yaw))
     except ValueError as error:
         raise Refused(f"the target is no pose: {error}") from error
-    reached = from_matrix(head, body_yaw, (_wrapped(right), _wrapped(left)))
+    reached = from_matrix(head, body_yaw, (_within_half_turn(right), _within_half_turn(left)))
     return reached, bool(np.abs(reached - asked).max() > 1e-6)
 
 
@@ -105,5 +105,5 @@ def duration(name: str, value: float, shortest: float = 0.0) -> float:
     return float(value)
 
 
-def _wrapped(angle: float) -> float:
+def _within_half_turn(angle: float) -> float:
     return min(math.pi, max(-math.pi, angle))
