@@ -12,23 +12,39 @@ import sys
 import sysconfig
 from pathlib import Path
 
-BUILD_FOLDER = re.compile(rb"/opt/python/cp\d+-cp\d+/(lib/python3\.\d+/site-packages|include/python3\.\d+)")
+FOREIGN_FOLDER = re.compile(
+    rb"""(?<=["; ])/[^"; \n]*?/(lib/python3\.\d+/site-packages|include/python3\.\d+)(?=["/;])"""
+)
 
 
-def relocate(venv: Path) -> int:
-    """Rewrites the files under `venv`/share in place; returns how many were changed."""
-    targets = {b"lib": sysconfig.get_path("purelib").encode(), b"inc": sysconfig.get_path("include").encode()}
+def relocate(venv: Path, library: str, include: str) -> int:
+    """Points the CMake files under `venv`/share to one interpreter's folders.
+
+    Whatever folder a file names is replaced, not only the builder's: an installer that links files out of its cache
+    may hand out a file that an earlier environment has already changed. For the same reason a changed file is made
+    anew, never written in place.
+
+    Args:
+        venv: The environment.
+        library: Its site-packages.
+        include: The folder of Python.h.
+
+    Returns:
+        How many files were changed.
+    """
+    targets = {b"lib": library.encode(), b"inc": include.encode()}
     count = 0
-    for path in (venv / "share").rglob("*"):
-        if not path.is_file() or path.is_symlink():
-            continue
+    for path in (venv / "share").rglob("*.cmake"):
         before = path.read_bytes()
-        after = BUILD_FOLDER.sub(lambda match: targets[match[1][:3]], before)
+        after = FOREIGN_FOLDER.sub(lambda match: targets[match[1][:3]], before)
         if after != before:
-            path.write_bytes(after)
+            mine = path.with_suffix(".relocated")
+            mine.write_bytes(after)
+            mine.replace(path)
             count += 1
     return count
 
 
 if __name__ == "__main__":
-    print(f"setup: relocated {relocate(Path(sys.argv[1]).resolve())} files of the ROS wheels")
+    changed = relocate(Path(sys.argv[1]).resolve(), sysconfig.get_path("purelib"), sysconfig.get_path("include"))
+    print(f"setup: relocated {changed} files of the ROS wheels")
