@@ -19,6 +19,8 @@ from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyErr
 
 CONTEXT_MESSAGES = 50
 """Newest messages among which those for the prompt are chosen."""
+FIRST_CLAUSE_WORDS = 3
+"""Words that a generated answer must have before its first clause is spoken ahead of the rest of its sentence."""
 _ENDINGS = (".", "!", "?", "…")
 
 Chat = Callable[[list[dict[str, str]]], Iterable[str]]
@@ -34,7 +36,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence that can be spoken."""
+    """A sentence that can be spoken; a generated answer begins with its first clause."""
 
     text: str
     language: str
@@ -175,7 +177,7 @@ class Conversation:
             self.memory.facts,
             around.user_feeling,
         )
-        splitter, said = SentenceSplitter(), ""
+        splitter, said = SentenceSplitter(clause_words=FIRST_CLAUSE_WORDS), ""
         tokens, first, started = 0, 0.0, time.monotonic()
         failure = ""
         try:

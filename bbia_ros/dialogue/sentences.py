@@ -11,6 +11,11 @@ _ABBREVIATIONS = word_set("mr mrs ms dr prof sr jr st vs etc e.g i.e no approx f
 _UNSPEAKABLE = re.compile(
     "[\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe00-\ufe0f\u200d\u20e3*_`#~|<>{}\\[\\]^]"
 )
+_CLAUSE_MARKS = re.compile(r"[,;:](?=\s)|\s[\u2013\u2014-](?=\s)")
+_JOINING_WORDS = re.compile(
+    r"\s(?=(?:and|but|because|which|that|who|when|while|where|as|so|if|with|et|mais|parce|car|qui|quand|où|avec|si)\s)",
+    re.IGNORECASE,
+)
 _LAST_WORD = re.compile(r"(\S+)\Z")
 
 
@@ -20,12 +25,18 @@ class SentenceSplitter:
     A sentence is over at . ! ? or … followed by white space (the dot of an abbreviation, an initial or a list number
     does not count), at a line break, or when it grows past the limit.
 
+    With `clause_words` the very first part may be less than a sentence: it ends where a speaker may breathe, at a
+    comma, semicolon, colon or dash, or before a word that joins a clause. A voice can begin with it while the model
+    still writes the sentence.
+
     Args:
         longest: Characters after which a sentence is cut at the last comma or space.
+        clause_words: Fewest words of a clause that may stand alone at the beginning; 0 waits for the whole sentence.
     """
 
-    def __init__(self, longest: int = 240) -> None:
-        self._longest = longest
+    def __init__(self, longest: int = 240, clause_words: int = 0) -> None:
+        self._longest, self._clause_words = longest, clause_words
+        self._begun = clause_words == 0
         self._rest = ""
 
     def feed(self, piece: str) -> list[str]:
@@ -41,6 +52,9 @@ class SentenceSplitter:
             start = match.end()
         *full, self._rest = self._shorten(self._rest[start:])
         found.extend(full)
+        if not self._begun and not found:
+            found.extend(self._first_clause())
+        self._begun = self._begun or bool(found)
         return [sentence for part in found if (sentence := part.strip())]
 
     @property
@@ -51,7 +65,17 @@ class SentenceSplitter:
     def flush(self) -> list[str]:
         """Returns what is left as the last sentence and starts anew."""
         last, self._rest = self._rest.strip(), ""
+        self._begun = self._clause_words == 0
         return [last] if last else []
+
+    def _first_clause(self) -> list[str]:
+        """Takes the shortest clause that is long enough off the rest; nothing while there is none."""
+        ends = sorted(
+            match.end() for pattern in (_CLAUSE_MARKS, _JOINING_WORDS) for match in pattern.finditer(self._rest)
+        )
+        end = next((end for end in ends if len(self._rest[:end].split()) >= self._clause_words), 0)
+        clause, self._rest = self._rest[:end], self._rest[end:]
+        return [clause] if clause else []
 
     def _shorten(self, text: str) -> list[str]:
         """The text in parts of the greatest length at most; one part if it is short, even if empty."""

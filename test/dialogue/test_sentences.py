@@ -39,6 +39,35 @@ def test_ends_of_sentences(text: str, expected: list[str]) -> None:
     assert split(*text) == expected  # one character at a time
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The moon, our neighbour, is round. It is far.", ["The moon, our neighbour,", "is round.", "It is far."]),
+        (
+            "The moon is a ball of rock that shines. Yes, it does.",
+            ["The moon is a ball of rock", "that shines.", "Yes, it does."],
+        ),
+        ("Oh yes. It is round, and far.", ["Oh yes.", "It is round, and far."]),
+        ("The 3,474 km wide moon - round", ["The 3,474 km wide moon -", "round"]),
+        ("La lune est ronde et belle.", ["La lune est ronde", "et belle."]),
+    ],
+)
+def test_the_first_clause_may_go_ahead(text: str, expected: list[str]) -> None:
+    splitter = SentenceSplitter(clause_words=3)
+    found = [part for character in text for part in splitter.feed(character)]
+    assert found + splitter.flush() == expected
+    assert splitter.feed("And now, dear guests, go") == ["And now, dear guests,"], "after a flush it begins anew"
+
+
+@given(st.text("ab .,!?\nDr1", max_size=200), st.lists(st.integers(1, 20), max_size=50), st.integers(10, 80))
+def test_no_character_is_lost_with_a_first_clause(text: str, sizes: list[int], longest: int) -> None:
+    splitter, found, rest = SentenceSplitter(longest, clause_words=2), [], text
+    for size in [*sizes, len(text)]:
+        found += splitter.feed(rest[:size])
+        rest = rest[size:]
+    assert "".join("".join([*found, *splitter.flush()]).split()) == "".join(text.split())
+
+
 @given(st.text("ab .,!?\nDr1", max_size=200), st.lists(st.integers(1, 20), max_size=50), st.integers(10, 80))
 def test_no_character_is_lost_however_the_text_comes(text: str, sizes: list[int], longest: int) -> None:
     pieces, rest = [], text
