@@ -16,7 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from bbia_ros.msg import Heartbeat, StackStatus
 from bbia_ros.ros import qos
 from bbia_ros.ros.process import make_executor
-from bbia_ros.srv import ManageNodes, ModelCommand, SetMode
+from bbia_ros.srv import ManageNodes, ModelCommand, SetMode, UseModel
 
 GRACE_S = 5.0
 """How much longer than the manager's own limit a caller waits for its answer [s]."""
@@ -76,8 +76,11 @@ class ManagerClient:
         ]
         self._clients = {
             kind: node.create_client(kind, f"manager/{name}")
-            for kind, name in ((SetMode, "set_mode"), (ManageNodes, "manage_nodes"), (ModelCommand, "reset_model"))
-        }
+            for kind, name in (
+                (SetMode, "set_mode"), (ManageNodes, "manage_nodes"), (ModelCommand, "reset_model"),
+                (UseModel, "use_model"),
+            )
+        }  # fmt: skip
         if self._own:
             self._thread.start()
 
@@ -178,6 +181,19 @@ class ManagerClient:
         """
         answer = self._call(ModelCommand, ModelCommand.Request(name=name), timeout_s)
         return answer.ok, answer.message
+
+    def use_model(self, task: str, model: str = "", timeout_s: float = 200.0) -> UseModel.Response:
+        """Has a task use another of its models while its node stays active; the answer says what was done, or why not.
+
+        Args:
+            task: chat, stt, tts, objects, ...
+            model: one of the task's variants; empty: the best.
+            timeout_s: for loading it, and for what is in flight to finish [s].
+
+        Raises:
+            ManagerUnavailable: no answer.
+        """
+        return self._call(UseModel, UseModel.Request(task=task, model=model), timeout_s)
 
     def _call(self, kind: type[Any], request: Any, timeout_s: float) -> Any:
         client, deadline = self._clients[kind], time.monotonic() + timeout_s + GRACE_S

@@ -7,10 +7,13 @@ from typing import Any
 
 from bbia_ros.manager.remote import RemoteNode
 from bbia_ros.manager.tally import unload_order
-from bbia_ros.srv import FreeMemory, ModelCommand
+from bbia_ros.srv import FreeMemory, ModelCommand, UseModel
 
 ANSWER_S = 1.5
 """How long one node may take to unload or reset a model; a pool that asks for memory waits 2 s in all."""
+
+SWAP_S = 180.0
+"""How long a node may take to use another model [s]: end what is in flight (30), load it (60), or the old one again."""
 
 
 def holder(name: str, residencies: Mapping[str, Any], remotes: Mapping[str, RemoteNode]) -> RemoteNode | str:
@@ -22,9 +25,23 @@ def holder(name: str, residencies: Mapping[str, Any], remotes: Mapping[str, Remo
     return f"unknown model '{name}'; known: {', '.join(known) or 'none yet'}"
 
 
+def task_holder(task: str, residencies: Mapping[str, Any], remotes: Mapping[str, RemoteNode]) -> RemoteNode | str:
+    """The node whose models do a task, or a sentence with the tasks there are."""
+    for node, report in residencies.items():
+        if node in remotes and any(model.task == task for model in report.models):
+            return remotes[node]
+    known = sorted({model.task for report in residencies.values() for model in report.models})
+    return f"unknown task '{task}'; tasks with models now: {', '.join(known) or 'none, activate a node first'}"
+
+
 async def reset(remote: RemoteNode, name: str) -> ModelCommand.Response:
     """Lets a model that has FAILED load again."""
     return await remote.command_model("reset", name, ANSWER_S)
+
+
+async def use(remote: RemoteNode, task: str, model: str) -> UseModel.Response:
+    """Has a node use another of the models for a task."""
+    return await remote.use_model(task, model, SWAP_S)
 
 
 async def free(

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 from bbia_ros.manager.mode_file import ModeFile
-from bbia_ros.manager.model_requests import free, holder, reset
+from bbia_ros.manager.model_requests import free, holder, reset, task_holder, use
 from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
 from bbia_ros.manager.plan import Step, widen
 from bbia_ros.manager.reconciler import Reconciler, Request
@@ -33,7 +33,7 @@ from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
 from bbia_ros.ros.parameters import param
-from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode
+from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode, UseModel
 
 TICK_S = 0.2
 """Period of the check of heartbeats and deadlines."""
@@ -106,6 +106,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         self.make_service(SetMode, "manager/set_mode", self._set_mode)
         self.make_service(ManageNodes, "manager/manage_nodes", self._manage_nodes)
         self.make_service(ModelCommand, "manager/reset_model", self._reset_model)
+        self.make_service(UseModel, "manager/use_model", self._use_model)
         self.make_service(FreeMemory, "manager/free_memory", self._free_memory)
 
     def activate(self) -> None:
@@ -212,6 +213,14 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         if isinstance(found, str):
             return ModelCommand.Response(message=found)
         return self._answer_with(reset(found, request.name))
+
+    def _use_model(self, request: UseModel.Request, response: UseModel.Response) -> Any:
+        if not self.active:
+            return UseModel.Response(message="the manager is not active")
+        found = task_holder(request.task, self._residencies, self._remotes)
+        if isinstance(found, str):
+            return UseModel.Response(message=found)
+        return self._answer_with(use(found, request.task, request.model))
 
     def _free_memory(self, request: FreeMemory.Request, response: FreeMemory.Response) -> Any:
         if not self.active:

@@ -13,7 +13,7 @@ from rcl_interfaces.srv import SetParameters
 from bbia_ros.manager.modes import ParameterValue
 from bbia_ros.manager.plan import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, TRANSITIONS, Step
 from bbia_ros.manager.waits import NoAnswer, Waits
-from bbia_ros.srv import ModelCommand
+from bbia_ros.srv import ModelCommand, UseModel
 
 STATE_NAMES = {
     State.PRIMARY_STATE_UNCONFIGURED: "unconfigured",
@@ -59,6 +59,7 @@ class RemoteNode:
         self._commands = {
             command: host.make_client(ModelCommand, f"{name}/{command}_model") for command in ("unload", "reset")
         }
+        self._use_model = host.make_client(UseModel, f"{name}/use_model")
 
     async def state(self, timeout_s: float) -> str:
         """Primary state, or the transition state it is in, as the node itself says.
@@ -117,6 +118,18 @@ class RemoteNode:
         except NoAnswer:
             client.remove_pending_request(future)
             return ModelCommand.Response(message=f"{self.name} did not answer within {timeout_s:g} s")
+        return answer
+
+    async def use_model(self, task: str, model: str, timeout_s: float) -> UseModel.Response:
+        """Has this node use another model for a task; the response is not ok when the node does not answer."""
+        if not self._use_model.service_is_ready():
+            return UseModel.Response(message=f"{self.name} is not running")
+        future = self._use_model.call_async(UseModel.Request(task=task, model=model))
+        try:
+            answer: UseModel.Response = await self._waits.answer(future, timeout_s)
+        except NoAnswer:
+            self._use_model.remove_pending_request(future)
+            return UseModel.Response(message=f"{self.name} did not answer within {timeout_s:g} s")
         return answer
 
     async def _change(self, action: str, state: str, deadline: float) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
 from bbia_ros.ros.parameters import param
 from bbia_ros.ros.process import make_executor
 from bbia_ros.ros.testing import FakePool, Inbox, NodeRunner
-from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode
+from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode, UseModel
 
 pytestmark = pytest.mark.heavy
 
@@ -228,6 +228,9 @@ def test_unknown_modes_nodes_models_and_parameters_get_one_sentence(stage: Stage
     assert "cannot be activated and deact" in stage.call(ManageNodes, "manager/manage_nodes", request).message
     answer = stage.call(ModelCommand, "manager/reset_model", ModelCommand.Request(name="brain"))
     assert answer.message == "unknown model 'brain'; known: none yet"
+    answer = stage.call(UseModel, "manager/use_model", UseModel.Request(task="chess", model="x"))
+    assert not answer.ok
+    assert answer.message == "unknown task 'chess'; tasks with models now: none, activate a node first"
     answer = stage.call(FreeMemory, "manager/free_memory", FreeMemory.Request(requester="a", needed_bytes=5))
     assert not answer.ok
     answer = stage.set_mode("odd")
