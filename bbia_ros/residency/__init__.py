@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         WorkerDied,
     )
     from bbia_ros.residency.lease import Lease, Stream
-    from bbia_ros.residency.ledger import Ledger
+    from bbia_ros.residency.ledger import Ledger, LedgerEntry
+    from bbia_ros.residency.limits import Limits
     from bbia_ros.residency.measurements import Measurements
     from bbia_ros.residency.pool import Pool
     from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRecord
@@ -38,7 +39,9 @@ __all__ = [
     "Lease",
     "LeaseReleased",
     "Ledger",
+    "LedgerEntry",
     "LedgerError",
+    "Limits",
     "LoadFailed",
     "Measurements",
     "ModelFailed",
@@ -59,6 +62,8 @@ _MODULES = {
     "Lease": "lease",
     "Stream": "lease",
     "Ledger": "ledger",
+    "LedgerEntry": "ledger",
+    "Limits": "limits",
     "Measurements": "measurements",
     "Pool": "pool",
     "ModelInfo": "spec",

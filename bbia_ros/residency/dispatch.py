@@ -10,11 +10,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from bbia_ros.residency.admission import Force
 from bbia_ros.residency.call import Call, StreamCall
 from bbia_ros.residency.errors import CallCancelled, CallTimeout, EngineError, LeaseReleased, ModelFailed
 from bbia_ros.residency.loading import Loader
 from bbia_ros.residency.registry import Registry
-from bbia_ros.residency.resident import Host, ItemStream, Resident, Worker
+from bbia_ros.residency.resident import Host, ItemStream, Load, Resident, Worker
 from bbia_ros.residency.turns import TurnLost
 from bbia_ros.residency.unloading import Unloader
 
@@ -97,19 +98,25 @@ class Dispatcher:
         for call in calls:
             call.cancel(CallCancelled(f"{call.label} was cancelled"))
 
-    def preload(self, lease: Lease) -> Future[None]:
-        """See `Lease.preload`."""
+    def preload(self, lease: Lease, force: Force, safe_s: float = 0.0) -> Future[None]:
+        """See `Lease.preload` and `Lease.prefetch`."""
         resident = lease.resident
         done: Future[None] = Future()
         with self._registry.lock:
             if lease.released:
                 done.set_exception(LeaseReleased(f"{resident.spec.name}: the lease was released"))
             elif resident.ready is not None:
+                if safe_s:
+                    resident.safe_until = max(resident.safe_until, self._registry.clock() + safe_s)
                 done.set_result(None)
             elif resident.failed:
                 done.set_exception(_model_failed(resident))
             else:
-                return self._loader.load_once(resident).future
+                load = self._loader.load_once(resident, force, safe_s)
+                if not _of_no_use(load, force):
+                    return load.future
+                # The next load is ours.
+                load.done.add_done_callback(lambda _: _follow(self.preload(lease, force, safe_s), done))
         return done
 
     def end_unread(self) -> list[float]:
@@ -154,12 +161,12 @@ class Dispatcher:
                 if resident.failed:
                     raise _model_failed(resident)
                 load = self._loader.load_once(resident)
-            # An unwanted load is not ours: ours comes when it has ended.
-            unwanted = load.aborted.is_set()
+                # Then ours comes when it has ended.
+                ended = _of_no_use(load, Force.FULL)
             loaded = threading.Event()
-            (load.done if unwanted else load.future).add_done_callback(lambda _, event=loaded: event.set())  # type: ignore[misc]
+            (load.done if ended else load.future).add_done_callback(lambda _, event=loaded: event.set())  # type: ignore[misc]
             call.wait(loaded, None)
-            if not unwanted and (error := load.future.exception()) is not None:
+            if not ended and (error := load.future.exception()) is not None:
                 # Its own instance for every caller: they are raised in several threads.
                 raise copy.copy(error)
 
@@ -184,6 +191,22 @@ class Dispatcher:
         self._end(lease, call, not worker.dead)
         with self._registry.lock:
             self._streams.discard(call)
+
+
+def _of_no_use(load: Load, force: Force) -> bool:
+    """Whether this load ends without a model though one with this force might bring it."""
+    return load.aborted.is_set() or (load.refused is not None and load.refused < force)
+
+
+def _follow(load: Future[None], done: Future[None]) -> None:
+    def tell(load: Future[None]) -> None:
+        error = load.exception()
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    load.add_done_callback(tell)
 
 
 def _model_failed(resident: Resident) -> ModelFailed:

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from bbia_ros.residency.admission import Force
 from bbia_ros.residency.call import Call, StreamCall
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased
 from bbia_ros.residency.spec import ModelSpec, ReleaseRecord
@@ -36,9 +37,30 @@ class Lease:
         """The model's settings."""
         return self.resident.spec
 
-    def preload(self) -> Future[None]:
-        """Load now, in the background; the future tells when it is ready, or why not (same errors as `call`)."""
-        return self._pool.dispatcher.preload(self)
+    def preload(self, *, evict: bool = True) -> Future[None]:
+        """Load now, in the background; the future tells when it is ready, or why not (same errors as `call`).
+
+        Args:
+            evict: False: AdmissionRefused rather than unloading any other model, unless somebody else who waits for
+                this model wants it more.
+        """
+        return self._pool.dispatcher.preload(self, Force.FULL if evict else Force.NONE)
+
+    def prefetch(self, safe_s: float = 30.0) -> Future[None]:
+        """Load in the background what will probably be needed soon.
+
+        To make room only idle models go that were not used within the last 5 s and are not safe themselves.
+
+        Args:
+            safe_s: Once it is loaded, neither the idle timer nor another prefetch unloads it for so long, and a call
+                to another model only if other idle ones do not suffice [s].
+
+        Returns:
+            Tells when it is ready, or why not: AdmissionRefused when there is no room for a guess.
+        """
+        if not safe_s >= 0:
+            raise ValueError(f"safe_s is {safe_s}, expected 0 or more")
+        return self._pool.dispatcher.preload(self, Force.GENTLE, safe_s)
 
     def call(self, method: str, /, *args: Any, timeout_s: float = 10.0, **kwargs: Any) -> Any:
         """Call a method of the engine and wait for its result, loading the model first if it is absent.

@@ -7,6 +7,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,43 @@ from bbia_ros.residency.accounting import start_time
 from bbia_ros.residency.admission import Occupant
 from bbia_ros.residency.errors import LedgerError, ProcessGone
 from bbia_ros.residency.jsonfile import SharedJson
+from bbia_ros.residency.limits import Limits
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One model that a live process of the stack holds.
+
+    Attributes:
+        name: The model.
+        task: What it is for.
+        group: Its limit group or empty.
+        bytes: What it counts for against the budget.
+        state: "loading", "loaded" or "loaded, pinned".
+        process: Name of the process that holds it.
+        pid: Of that process (not of the worker).
+        settled_bytes: Of one that is loading: what it is expected to keep of its reservation, 0 if not known;
+            else the same as `bytes`.
+    """
+
+    name: str
+    task: str
+    group: str
+    bytes: int
+    state: str
+    process: str
+    pid: int
+    settled_bytes: int
+
+    @property
+    def loading(self) -> bool:
+        """Whether its reservation is one for the peak of a load that goes on."""
+        return self.state == LOADING
+
+
+LOADING = "loading"
 
 
 def runtime_directory() -> Path:
@@ -39,10 +75,14 @@ def runtime_directory() -> Path:
 
 
 class Ledger:
-    """Reservations of this process beside those of the others; thread-safe.
+    """Reservations of this process beside those of the others, and the limits in force; thread-safe.
 
     Every change locks the file, drops entries whose process has ended (pid and start time), changes it and
-    replaces it. A damaged file starts anew with a warning: what this process holds is entered again.
+    replaces it. A damaged file starts anew with a warning: what this process holds is entered again. A process
+    has one ledger per file that reserves; further ones may read and set limits.
+
+    Limits outlive the process that set them for everybody who saw it alive, until others are set. What an earlier
+    run of the stack left in the file is not in force.
 
     Args:
         path: The file; None: ``ledger-<stack>.json`` in `runtime_directory`.
@@ -54,18 +94,34 @@ class Ledger:
         safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stack)
         self.path = path if path is not None else runtime_directory() / f"ledger-{safe}.json"
         self._file = SharedJson(self.path)
-        self._pid = os.getpid()
-        self._start = start_time(self._pid)
-        self._process = process or f"process {self._pid}"
+        self.pid = os.getpid()
+        self._start = start_time(self.pid)
+        self._process = process or f"process {self.pid}"
         self._mine: dict[str, dict[str, Any]] = {}
+        self._limits: Limits | None = None
+        self._set_by: tuple[int, int] | None = None
 
-    def reserve(self, name: str, size: int, budget: int | None) -> bool:
-        """Enter a model that is about to load, if the total stays within the budget.
+    def reserve(
+        self,
+        name: str,
+        size: int,
+        budget: int | None,
+        *,
+        task: str = "",
+        group: str = "",
+        group_limit: int | None = None,
+        settled: int = 0,
+    ) -> bool:
+        """Enter a model that is about to load, if the totals stay within the limits.
 
         Args:
             name: The model; an entry of ours with this name is replaced.
             size: Bytes.
             budget: Bytes for all processes; None: no limit.
+            task: What it is for.
+            group: Its limit group or empty.
+            group_limit: Most models of the group in all processes; None: no limit.
+            settled: Bytes that it is expected to keep once it is loaded; 0: not known.
 
         Returns:
             Whether it was entered.
@@ -75,53 +131,103 @@ class Ledger:
             key = self._key(name)
             entries.pop(key, None)
             fits = budget is None or sum(entry["bytes"] for entry in entries.values()) + size <= budget
+            if group and group_limit is not None:
+                fits = fits and sum(entry.get("group") == group for entry in entries.values()) < group_limit
             if fits:
-                entries[key] = self._mine[name] = self._entry(name, size, "loading")
+                entry = self._entry(name, size, LOADING) | {"task": task, "group": group, "settled": int(settled)}
+                entries[key] = self._mine[name] = entry
             data["entries"] = entries
         return fits
 
     def settle(self, name: str, size: int, state: str = "loaded") -> None:
         """The model is loaded and takes this many bytes."""
         with self._file.change() as data:
-            entries = self._live(data)
-            entries[self._key(name)] = self._mine[name] = self._entry(name, size, state)
-            data["entries"] = entries
+            old = self._mine.get(name, {})
+            about = {"task": old.get("task", ""), "group": old.get("group", "")}
+            self._mine[name] = self._entry(name, size, state) | about
+            data["entries"] = self._live(data)
 
     def release(self, names: Iterable[str]) -> None:
         """These models are out of memory."""
         with self._file.change() as data:
-            entries = self._live(data)
             for name in names:
                 self._mine.pop(name, None)
-                entries.pop(self._key(name), None)
-            data["entries"] = entries
+            data["entries"] = self._live(data)
 
     def clear(self) -> None:
-        """Drop everything of this process."""
+        """Drop everything of this process; limits stay."""
         self.release(list(self._mine))
+
+    def entries(self) -> list[LedgerEntry]:
+        """What every live process of the stack holds or is loading, ours included."""
+        return self._listed(self._file.read())
 
     def others(self) -> list[Occupant]:
         """What the other live processes hold or are loading."""
-        mine = self._key("")
+        return [occupant(entry) for entry in self.entries() if entry.pid != self.pid]
+
+    def set_limits(self, limits: Limits) -> None:
+        """Put limits in force for every pool of the stack, until others are set.
+
+        Raises:
+            LedgerError: The file cannot be used.
+        """
+        with self._file.change() as data:
+            data["limits"] = {
+                "budget_bytes": limits.budget_bytes,
+                "groups": dict(limits.groups),
+                "eviction": limits.eviction,
+                "pid": self.pid,
+                "start": self._start,
+                "process": self._process,
+            }
+        self._limits, self._set_by = limits, (self.pid, self._start)
+
+    def limits(self) -> Limits | None:
+        """The limits that were set last by a process that we saw alive; None if there are none."""
+        return self._limits_in(self._file.read())
+
+    def read(self) -> tuple[Limits | None, list[LedgerEntry]]:
+        """`limits` and `entries` in one look at the file."""
+        data = self._file.read()
+        return self._limits_in(data), self._listed(data)
+
+    def _listed(self, data: dict[str, Any]) -> list[LedgerEntry]:
         return [
-            Occupant(
+            LedgerEntry(
                 name=entry["name"],
-                group="",
-                size=entry["bytes"],
-                last_used=0.0,
-                evictable=False,
-                state=f"{entry['state']} in {entry['process']}",
+                task=_text(entry, "task"),
+                group=_text(entry, "group"),
+                bytes=entry["bytes"],
+                state=entry["state"],
+                process=entry["process"],
+                pid=entry["pid"],
+                settled_bytes=_count(entry, "settled") if entry["state"] == LOADING else entry["bytes"],
             )
-            for key, entry in self._live(self._file.read()).items()
-            if not key.startswith(mine)
+            for entry in (self._live(data, keep_ours=not self._mine)).values()
         ]
 
+    def _limits_in(self, data: dict[str, Any]) -> Limits | None:
+        raw = data.get("limits")
+        if not isinstance(raw, dict):
+            # A damaged file, or none yet: what we knew stays in force.
+            return self._limits
+        owner = (_count(raw, "pid"), _count(raw, "start"))
+        if owner != self._set_by and not _alive(*owner):
+            return self._limits
+        try:
+            self._limits = Limits(raw["budget_bytes"], raw["groups"], raw["eviction"])
+            self._set_by = owner
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _log.warning("%s: its limits cannot be read and are ignored: %s", self.path, error)
+        return self._limits
+
     def _key(self, name: str) -> str:
-        return f"{self._pid}:{self._start}:{name}"
+        return f"{self.pid}:{self._start}:{name}"
 
     def _entry(self, name: str, size: int, state: str) -> dict[str, Any]:
         return {
-            "pid": self._pid,
+            "pid": self.pid,
             "start": self._start,
             "process": self._process,
             "name": name,
@@ -129,8 +235,8 @@ class Ledger:
             "state": state,
         }
 
-    def _live(self, data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Well-formed entries of processes that live; ours are taken from memory."""
+    def _live(self, data: dict[str, Any], keep_ours: bool = False) -> dict[str, dict[str, Any]]:
+        """Well-formed entries of processes that live; ours are taken from memory unless we hold none."""
         raw = data.get("entries", {})
         alive: dict[tuple[int, int], bool] = {}
         live: dict[str, dict[str, Any]] = {}
@@ -139,7 +245,7 @@ class Ledger:
                 _log.warning("%s: an entry that cannot be read was dropped: %s", self.path, key)
                 continue
             owner = (entry["pid"], entry["start"])
-            if owner == (self._pid, self._start):
+            if owner == (self.pid, self._start) and not keep_ours:
                 continue
             if owner not in alive:
                 alive[owner] = _alive(*owner)
@@ -147,6 +253,29 @@ class Ledger:
                 live[key] = entry
         live.update({self._key(name): entry for name, entry in list(self._mine.items())})
         return live
+
+
+def occupant(entry: LedgerEntry) -> Occupant:
+    """A model of another process as the admission sees it: it takes room, and only its own pool may let it go."""
+    return Occupant(
+        name=entry.name,
+        group=entry.group,
+        size=entry.bytes,
+        last_used=0.0,
+        evictable=False,
+        state=f"{entry.state} in {entry.process}",
+        settled=entry.settled_bytes,
+    )
+
+
+def _text(entry: dict[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _count(entry: dict[str, Any], key: str) -> int:
+    value = entry.get(key)
+    return value if type(value) is int and value >= 0 else 0
 
 
 def _well_formed(entry: Any) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import wait
 
 from bbia_ros.residency import admission
+from bbia_ros.residency.admission import Force
 from bbia_ros.residency.errors import (
     CallCancelled,
     CallTimeout,
@@ -24,6 +25,10 @@ from bbia_ros.residency.unloading import END_GRACE_S, Unloader
 
 _log = logging.getLogger(__name__)
 _ADMISSION_ROUNDS = 8
+SETTLE_S = 2.0
+"""A load that lacks room waits so long for other loads to give back what they need only while they go on."""
+_LEDGER_PERIOD_S = 0.05
+"""Loads of other processes are seen in the ledger only: looked at so often meanwhile."""
 
 
 class Loader:
@@ -34,6 +39,7 @@ class Loader:
         unloader: Evicts.
         start_worker: Starts a worker for a model.
         ask: See `Pool`.
+        settle_s: See SETTLE_S; for tests.
     """
 
     def __init__(
@@ -42,25 +48,31 @@ class Loader:
         unloader: Unloader,
         start_worker: Callable[[ModelSpec], Worker],
         ask: Callable[[int, str], int] | None,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._registry = registry
         self._unloader = unloader
         self._start_worker = start_worker
         self._admission = threading.Lock()
+        self._settle_s = settle_s
         self.ask = ask
 
-    def load_once(self, resident: Resident) -> Load:
+    def load_once(self, resident: Resident, force: Force = Force.FULL, safe_s: float = 0.0) -> Load:
         """The load that goes on, or a new one; with the registry's lock held."""
         if resident.load is None:
-            resident.load = Load(resident.spec.name)
+            resident.load = Load(resident.spec.name, force)
             threading.Thread(
                 target=self._load, args=(resident, resident.load), name=f"bbia-load-{resident.spec.name}", daemon=True
             ).start()
-        return resident.load
+        load = resident.load
+        load.force, load.safe_s = max(load.force, force), max(load.safe_s, safe_s)
+        return load
 
     def abort(self, load: Load) -> None:
         """Nobody wants this load any more: end it soon. A shared worker is left to finish it, then it goes."""
         load.aborted.set()
+        with self._registry.lock:
+            self._registry.room.notify_all()
         worker = load.worker
         if worker is not None:
             load.call.cancel(_unwanted(load))
@@ -115,66 +127,67 @@ class Loader:
             LedgerError: The ledger cannot be used.
         """
         registry, spec = self._registry, resident.spec
-        need = max(registry.measurements.peak_bytes(spec), 1)
+        deadline = time.monotonic() + self._settle_s
         asked = False
-        with self._admission:
-            for _ in range(_ADMISSION_ROUNDS):
-                _check(load)
-                others = registry.ledger.others() if registry.ledger is not None else []
+        while True:
+            with registry.lock:
+                force, settles = load.force, registry.settles
+            with self._admission:
+                plan = self._try(resident, load, force)
+            left = deadline - time.monotonic()
+            if plan.refusal is None:
+                return
+            if plan.hope and left > 0:
                 with registry.lock:
-                    ours = [one for one in registry.occupants() if one.name != spec.name]
-                    victims, missing, refusal = self._plan(spec, need, ours, others)
-                    leaving = [registry.residents[name] for name in victims]
-                    registry.mark_leaving(leaving)
-                    on_their_way = [one.gone for one in registry.residents.values() if one.gone is not None]
-                    if refusal is None and not victims:
-                        # Pending loads count from here on.
-                        resident.reserved = need
-                if leaving:
-                    self._unloader.retire(leaving, "evicted")
-                elif refusal is not None:
-                    if on_their_way:
-                        # What is being unloaded anyway may be enough.
-                        wait(on_their_way, 1.0)
-                    elif missing and others and not asked:
-                        asked = True
-                        self._ask(missing, spec.name)
-                    else:
-                        raise refusal
-                elif registry.ledger is None or registry.ledger.reserve(spec.name, need, registry.budget):
-                    return
-                else:
-                    # Another process was quicker: look again.
-                    with registry.lock:
-                        resident.reserved = 0
-        raise refusal or admission.refuse_bytes(spec.name, need, registry.budget or 0, [*ours, *others])
+                    registry.room.wait_for(
+                        lambda seen=settles: registry.settles != seen or load.aborted.is_set(),  # type: ignore[misc]
+                        min(left, _LEDGER_PERIOD_S) if registry.ledger is not None else left,
+                    )
+            elif plan.missing and not asked:
+                asked = True
+                self._ask(plan.missing, spec.name)
+            else:
+                with registry.lock:
+                    if load.force is force:
+                        load.refused = force
+                        raise plan.refusal
+                # Meanwhile somebody came who may do more.
 
-    def _plan(
-        self,
-        spec: ModelSpec,
-        need: int,
-        ours: Sequence[admission.Occupant],
-        others: Sequence[admission.Occupant],
-    ) -> tuple[list[str], int, ResidencyError | None]:
-        """Who goes for this model; what is missing beyond that; the refusal if that is not enough."""
-        limit = self._registry.group_limits.get(spec.group) if spec.group else None
-        first: list[str] = []
-        if limit is not None:
-            members = admission.victims_for_group(ours, spec.group, limit)
-            if members is None:
-                return [], 0, admission.refuse_group(spec.name, spec.group, limit, ours)
-            first = members
-        budget = self._registry.budget
-        if budget is None:
-            return first, 0, None
-        staying = [one for one in ours if one.name not in first]
-        missing = admission.shortage([*staying, *others], need, budget)
-        more = admission.victims_for_bytes(staying, missing)
-        if more is not None:
-            return [*first, *more], 0, None
-        short = missing - sum(one.size for one in staying if one.evictable)
-        refusal = admission.refuse_bytes(spec.name, need, budget, [*ours, *others])
-        return [], short if need <= budget else 0, refusal
+    def _try(self, resident: Resident, load: Load, force: Force) -> admission.Plan:
+        """Evict who must go and reserve; returns the plan with the refusal if that is not enough."""
+        registry, spec = self._registry, resident.spec
+        need = max(registry.measurements.peak_bytes(spec), 1)
+        settled = registry.measurements.settled_bytes(spec)
+        request = admission.Request(spec.name, spec.group, need, force)
+        for _ in range(_ADMISSION_ROUNDS):
+            _check(load)
+            limits, others = registry.view()
+            with registry.lock:
+                ours = [one for one in registry.occupants() if one.name != spec.name]
+                plan = admission.plan(request, ours, others, limits, registry.clock())
+                leaving = [registry.residents[name] for name in plan.victims]
+                registry.mark_leaving(leaving)
+                on_their_way = [one.gone for one in registry.residents.values() if one.gone is not None]
+                if plan.refusal is None and not leaving:
+                    # Pending loads count from here on.
+                    resident.reserved, resident.settled = need, settled
+            if leaving:
+                self._unloader.retire(leaving, "evicted")
+            elif plan.refusal is not None:
+                if not on_their_way:
+                    return plan
+                # What is being unloaded anyway may be enough.
+                wait(on_their_way, 1.0)
+            elif registry.reserve(resident, limits):
+                return plan
+            else:
+                # Another process was quicker: look again.
+                with registry.lock:
+                    resident.reserved = 0
+        if plan.refusal is None:
+            refusal = admission.refuse_bytes(spec.name, need, limits.budget_bytes or 0, [*ours, *others])
+            plan = admission.Plan(refusal=refusal)
+        return plan
 
     def _ask(self, missing: int, requester: str) -> None:
         if self.ask is not None:
@@ -193,7 +206,7 @@ class Loader:
             CallCancelled: Nobody wants it any more.
         """
         registry, spec = self._registry, resident.spec
-        began = time.monotonic()
+        began = registry.clock()
         with registry.lock:
             key = f"worker {spec.worker}" if spec.worker else f"model {spec.name}"
             host = registry.hosts.setdefault(key, Host(key))
@@ -212,17 +225,21 @@ class Loader:
             if load.aborted.is_set() or isinstance(error, CallCancelled):
                 raise _unwanted(load) from error
             raise _load_failed(spec, error) from error
-        registry.measurements.record(spec, held, peak)
+        load_s = registry.clock() - began
+        registry.measurements.record(spec, held, peak, load_s)
         registry.settle(resident, max(held, registry.measurements.used_bytes(spec)))
         with registry.lock:
             if host.buried is not None:
                 raise LoadFailed(f"{spec.name} could not be loaded: its worker died just after")
-            resident.load_s = time.monotonic() - began
+            resident.load_s = load_s
+            resident.reload_s = registry.measurements.load_s(spec)
             resident.loads += 1
             resident.last_error = ""
             resident.host = host
             resident.load = None
             resident.idle_since = registry.clock()
+            if load.safe_s:
+                resident.safe_until = resident.idle_since + load.safe_s
             abandoned = not resident.leases
             if abandoned:
                 registry.mark_leaving([resident])

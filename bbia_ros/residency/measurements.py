@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 _KEPT = 500
 _NEWS = 0.02
 """A figure that changed by less than this share is not worth writing."""
+_SLOWER = 0.2
+"""Durations vary more: page cache, other processes."""
 
 
 def state_directory() -> Path:
@@ -27,9 +30,9 @@ def state_directory() -> Path:
 
 
 class Measurements:
-    """Private bytes when loaded, at the peak while loading, and in use; per machine, model, engine, arguments, device.
+    """What models need: private bytes when loaded, at the peak while loading, in use; and how long a load takes.
 
-    Kept in a JSON file; without one (path "") only in memory. A file that cannot be written costs a warning:
+    Per machine, model, engine, arguments and device. Kept in a JSON file; without one (path "") only in memory. A file that cannot be written costs a warning:
     the declared size serves again next time.
     """
 
@@ -49,23 +52,42 @@ class Measurements:
 
     def used_bytes(self, spec: ModelSpec) -> int:
         """Private bytes before its last unload, after it had been used; 0 if not measured."""
-        used = self._entry(spec).get("used_bytes")
-        return used if type(used) is int and used > 0 else 0
+        return _positive(self._entry(spec), "used_bytes")
 
-    def record(self, spec: ModelSpec, loaded: int, peak: int) -> None:
+    def settled_bytes(self, spec: ModelSpec) -> int:
+        """Private bytes that it keeps once it is loaded and used; 0 if not measured."""
+        return max(_positive(self._entry(spec), "loaded_bytes"), self.used_bytes(spec))
+
+    def load_s(self, spec: ModelSpec) -> float:
+        """Duration of its last load [s]; 0 if not measured."""
+        seconds = self._entry(spec).get("load_s")
+        return float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < float("inf") else 0.0
+
+    def record(self, spec: ModelSpec, loaded: int, peak: int, load_s: float = 0.0) -> None:
         """Remember a load."""
-        self._update(spec, {"loaded_bytes": int(loaded), "peak_bytes": int(max(peak, loaded))})
+        figures: dict[str, float] = {"loaded_bytes": int(loaded), "peak_bytes": int(max(peak, loaded))}
+        if abs(load_s - self.load_s(spec)) > _SLOWER * load_s:
+            figures["load_s"] = round(load_s, 3)
+        self._update(spec, figures)
+
+    def record_peak(self, spec: ModelSpec, reached: int) -> None:
+        """Remember that a load needed at least so much, though it was not let go on."""
+        if reached > self.peak_bytes(spec):
+            self._update(spec, {"peak_bytes": int(reached)})
 
     def record_use(self, spec: ModelSpec, held: int) -> None:
         """Remember what it held before it was unloaded: arenas and caches grow with use."""
         if abs(held - self.used_bytes(spec)) > _NEWS * held:
             self._update(spec, {"used_bytes": int(held)})
 
-    def _update(self, spec: ModelSpec, figures: dict[str, int]) -> None:
+    def _update(self, spec: ModelSpec, figures: Mapping[str, float]) -> None:
         key, entry = _key(spec), self._entry(spec)
         known = self._load()
         old = {name: entry.get(name, 0) for name in figures}
-        if all(type(old[name]) is int and abs(old[name] - value) <= _NEWS * value for name, value in figures.items()):
+        if all(
+            type(old[name]) in (int, float) and abs(old[name] - value) <= _NEWS * value
+            for name, value in figures.items()
+        ):
             return
         known[key] = {**entry, "name": spec.name, **figures}
         if self._file is None:
@@ -91,6 +113,11 @@ class Measurements:
                 _log.warning("measured sizes are not known: %s", error)
                 self._known = {}
         return self._known
+
+
+def _positive(entry: Mapping[str, Any], key: str) -> int:
+    value = entry.get(key)
+    return value if type(value) is int and value > 0 else 0
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,10 +14,11 @@ from bbia_ros.residency import admission
 from bbia_ros.residency.accounting import MemorySampler
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.dispatch import Dispatcher
-from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError, SpecConflict
+from bbia_ros.residency.errors import CallCancelled, LeaseReleased, LedgerError, ResidencyError, SpecConflict
 from bbia_ros.residency.lease import Lease
 from bbia_ros.residency.ledger import Ledger
-from bbia_ros.residency.loading import Loader
+from bbia_ros.residency.limits import Limits
+from bbia_ros.residency.loading import SETTLE_S, Loader
 from bbia_ros.residency.measurements import Measurements
 from bbia_ros.residency.registry import Registry
 from bbia_ros.residency.resident import Resident, Worker
@@ -40,8 +41,11 @@ class Pool:
 
     Args:
         budget_mb: Limit for all workers of the stack together [MB]; None: no limit.
-        group_limits: Most models of a group in memory at a time, in this pool.
-        ledger: Where the pools of the stack's processes agree on the budget; None: this pool is alone.
+        group_limits: Most models of a group in memory or being loaded at a time, in the whole stack.
+        eviction: Who goes to make room: "weighted" or "lru"; see `Limits`. All three limits give way to those that the
+            ledger holds.
+        ledger: Where the pools of the stack's processes agree on the limits and what each holds; None: this pool is
+            alone.
         isolation: "worker" (a process per model) or "inline" (in this process; for tests and debugging).
         measurements: What models really need; None: the file under XDG_STATE_HOME.
         ask: Called as ``ask(needed_bytes, requester)`` when models of other processes are in the way; has idle
@@ -50,6 +54,8 @@ class Pool:
         worker_factory: Starts a worker; for tests.
         clock: Monotonic seconds; for tests.
         backoff_s: See BACKOFF_S; for tests.
+        settle_s: How long a load that lacks room waits for other loads to give back what they need only while they go
+            on [s].
         supervise: False: nobody watches timers and deaths but `step`; for tests.
     """
 
@@ -58,6 +64,7 @@ class Pool:
         *,
         budget_mb: float | None = None,
         group_limits: Mapping[str, int] | None = None,
+        eviction: str = "weighted",
         ledger: Ledger | None = None,
         isolation: str = "worker",
         measurements: Measurements | None = None,
@@ -65,18 +72,15 @@ class Pool:
         worker_factory: Callable[[ModelSpec], Worker] | None = None,
         clock: Callable[[], float] = time.monotonic,
         backoff_s: tuple[float, ...] = BACKOFF_S,
+        settle_s: float = SETTLE_S,
         supervise: bool = True,
     ) -> None:
         if isolation not in ("worker", "inline"):
             raise ValueError(f"isolation is {isolation!r}, expected 'worker' or 'inline'")
         if budget_mb is not None and not budget_mb > 0:
             raise ValueError(f"budget_mb is {budget_mb}, expected more than 0")
-        for group, limit in (group_limits or {}).items():
-            if limit < 1:
-                raise ValueError(f"the limit of group {group} is {limit}, expected at least 1")
         self._registry = Registry(
-            budget=None if budget_mb is None else int(budget_mb * MB),
-            group_limits=group_limits or {},
+            limits=Limits(None if budget_mb is None else int(budget_mb * MB), group_limits or {}, eviction),
             ledger=ledger,
             measurements=measurements if measurements is not None else Measurements(),
             clock=clock,
@@ -88,6 +92,7 @@ class Pool:
             self._unloader,
             worker_factory or (_start_process if isolation == "worker" else _inline),
             ask,
+            settle_s,
         )
         self.dispatcher = Dispatcher(self._registry, self._loader, self._unloader)
         self.dispatcher.note_dropped = self._note_dropped
@@ -109,6 +114,62 @@ class Pool:
     @ask.setter
     def ask(self, ask: Callable[[int, str], int] | None) -> None:
         self._loader.ask = ask
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force: those that the ledger holds, else our own."""
+        try:
+            return self._registry.view()[0]
+        except LedgerError as error:
+            _log.warning("%s", error)
+            return self._registry.own_limits
+
+    @property
+    def eviction(self) -> str:
+        """Who goes to make room: "weighted" or "lru"."""
+        return self.limits.eviction
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """What all processes of the stack hold; None if this pool is alone."""
+        return self._registry.ledger
+
+    def set_limits(self, limits: Limits) -> None:
+        """Put limits in force, for the whole stack if there is a ledger; idle models over them are unloaded now.
+
+        Models that are in use stay until they are idle. Other processes follow within a second.
+
+        Raises:
+            LedgerError: The ledger cannot be used; nothing has changed.
+        """
+        if self._registry.ledger is not None:
+            self._registry.ledger.set_limits(limits)
+        self._registry.own_limits = limits
+        self.trim()
+
+    def trim(self) -> int:
+        """Unload idle models if the stack is over its limits.
+
+        Returns:
+            Bytes of the budget that were freed.
+
+        Raises:
+            LedgerError: The ledger cannot be used.
+        """
+        limits, others = self._registry.view()
+        with self._registry.lock:
+            ours = self._registry.occupants()
+            going = admission.excess_members(ours, others, limits)
+            staying = [one for one in ours if one.name not in going]
+            excess = admission.shortage([*staying, *others], 0, limits.budget_bytes)
+            idle = [one for one in staying if one.evictable]
+            chosen = admission.choose(idle, excess, limits.eviction, self._registry.clock())
+            going += [one.name for one in idle] if chosen is None else chosen
+            victims = [self._registry.residents[name] for name in going]
+            freed = sum(one.reserved for one in victims)
+            self._registry.mark_leaving(victims)
+        self._unloader.retire(victims, "evicted")
+        return freed
 
     def acquire(self, spec: ModelSpec) -> Lease:
         """Take a lease on a model. Loads nothing and costs microseconds; never refused for lack of memory.
@@ -138,7 +199,7 @@ class Pool:
         infos = []
         for info in rows:
             sample = self._sampler.get(info.pid) if info.pid else None
-            infos.append(info if sample is None else info.with_pss(sample.pss))
+            infos.append(info if sample is None else info.with_memory(sample.pss, 0))
         return infos
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -173,14 +234,15 @@ class Pool:
         self._registry.changed()
 
     def free(self, needed_bytes: int, requester: str = "") -> int:
-        """Unload idle models, least recently used first, until so much is free: another process needs it.
+        """Unload idle models until so much is free: another process needs it.
 
         Returns:
             Bytes of the budget that were freed; may be less than needed, or 0.
         """
+        eviction = self.eviction
         with self._registry.lock:
             idle = [one for one in self._registry.occupants() if one.evictable]
-            names = admission.victims_for_bytes(idle, needed_bytes)
+            names = admission.choose(idle, needed_bytes, eviction, self._registry.clock())
             victims = [
                 self._registry.residents[name] for name in (names if names is not None else (o.name for o in idle))
             ]
@@ -275,7 +337,7 @@ class Pool:
             for one in self._registry.residents.values():
                 if one.ready is None or one.spec.ttl_s == 0 or one.spec.pinned:
                     continue
-                left = one.spec.ttl_s if one.users else one.idle_since + one.spec.ttl_s - now
+                left = one.spec.ttl_s if one.users else max(one.idle_since + one.spec.ttl_s, one.safe_until) - now
                 if left <= 0 and self._registry.evictable(one):
                     idle.append(one)
                 else:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from bbia_ros.residency.admission import Occupant
 from bbia_ros.residency.errors import LedgerError, ResidencyError
-from bbia_ros.residency.ledger import Ledger
+from bbia_ros.residency.ledger import Ledger, occupant
+from bbia_ros.residency.limits import Limits
 from bbia_ros.residency.measurements import Measurements
 from bbia_ros.residency.resident import Host, Resident
 from bbia_ros.residency.spec import ModelSpec
 
 _log = logging.getLogger(__name__)
 _KEPT_NAMES = 64
+_RECENT_S = 5.0
+"""Who was used within this time is probably used again: no prefetch takes it [s]."""
 
 
 class Registry:
@@ -27,24 +30,38 @@ class Registry:
     def __init__(
         self,
         *,
-        budget: int | None,
-        group_limits: Mapping[str, int],
+        limits: Limits,
         ledger: Ledger | None,
         measurements: Measurements,
         clock: Callable[[], float],
         backoff_s: tuple[float, ...],
     ) -> None:
         self.lock = threading.Lock()
+        self.room = threading.Condition(self.lock)
+        """Notified when models take less room than before."""
         self.residents: dict[str, Resident] = {}
         self.hosts: dict[str, Host] = {}
         self.changes = 0
+        self.settles = 0
+        """Counts when models take less room than before; see `room`."""
         self.wake: Callable[[], None] = lambda: None
-        self.budget = budget
-        self.group_limits = dict(group_limits)
+        self.own_limits = limits
         self.ledger = ledger
         self.measurements = measurements
         self.clock = clock
         self.backoff_s = backoff_s
+
+    def view(self) -> tuple[Limits, list[Occupant]]:
+        """The limits in force and what the other processes hold; reads the ledger, so without the lock.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        if self.ledger is None:
+            return self.own_limits, []
+        limits, entries = self.ledger.read()
+        others = [occupant(entry) for entry in entries if entry.pid != self.ledger.pid]
+        return limits or self.own_limits, others
 
     def known(self, name: str) -> Resident:
         """The model of this name, or ResidencyError; with the lock held."""
@@ -65,6 +82,7 @@ class Registry:
 
     def occupants(self) -> list[Occupant]:
         """Models of this pool that take room, those being loaded included; with the lock held."""
+        now = self.clock()
         return [
             Occupant(
                 name=one.spec.name,
@@ -73,6 +91,10 @@ class Registry:
                 last_used=one.idle_since,
                 evictable=self.evictable(one),
                 state=f"{one.state}, pinned" if one.spec.pinned else str(one.state),
+                settled=one.reserved if one.host is not None else min(one.settled, one.reserved),
+                reload_s=one.reload_s,
+                guarded=now < one.safe_until,
+                recent=one.last_used is not None and now - one.last_used < _RECENT_S,
             )
             for one in self.residents.values()
             if one.reserved
@@ -101,12 +123,31 @@ class Registry:
             self.changes += 1
         self.wake()
 
+    def reserve(self, resident: Resident, limits: Limits) -> bool:
+        """Enter a model that is about to load in the ledger; False if another process was quicker.
+
+        Raises:
+            LedgerError: The ledger cannot be used.
+        """
+        spec = resident.spec
+        return self.ledger is None or self.ledger.reserve(
+            spec.name,
+            resident.reserved,
+            limits.budget_bytes,
+            task=spec.task,
+            group=spec.group,
+            group_limit=limits.groups.get(spec.group),
+            settled=resident.settled,
+        )
+
     def unreserve(self, residents: Iterable[Resident]) -> None:
         """These models take no room any more."""
         with self.lock:
             freed = [one for one in residents if one.reserved]
             for one in freed:
                 one.reserved = 0
+            self.settles += 1
+            self.room.notify_all()
         if self.ledger is not None and freed:
             try:
                 self.ledger.release([one.spec.name for one in freed])
@@ -118,6 +159,8 @@ class Registry:
         """This model is loaded and takes so much from now on."""
         with self.lock:
             resident.reserved = size
+            self.settles += 1
+            self.room.notify_all()
         if self.ledger is not None:
             try:
                 self.ledger.settle(resident.spec.name, size, "loaded, pinned" if resident.spec.pinned else "loaded")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bbia_ros.residency.admission import Force
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRecord
 
@@ -82,7 +83,13 @@ class Host:
 class Load:
     """One load in progress, shared by all callers that wait for it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, force: Force) -> None:
+        self.force = force
+        self.safe_s = 0.0
+        """For how long the model is safe once it is loaded, because it was prefetched [s]."""
+        """The most that anybody who waits for it may do to other models."""
+        self.refused: Force | None = None
+        """With what force it was refused for good: who may do more does not wait for it."""
         self.future: Future[None] = Future()
         self.future.set_running_or_notify_cancel()
         self.call = Call(f"{name}.load")
@@ -105,6 +112,10 @@ class Resident:
         """Completed when the unload that goes on now is done; None if there is none."""
         self.users = 0
         self.reserved = 0
+        self.settled = 0
+        """While it loads: what it is expected to keep of its reservation; 0 if not known."""
+        self.reload_s = 0.0
+        """Measured duration of a load [s]; 0 if not known."""
         self.failures = 0
         self.failed = False
         self.retry_at = 0.0
@@ -114,6 +125,9 @@ class Resident:
         self.idle_since = 0.0
         self.last_error = ""
         self.load_s = 0.0
+        self.safe_until = float("-inf")
+        """Prefetched: until then neither the idle timer nor another prefetch takes it [s, the pool's clock]."""
+        self.leaking = False
         self.last_release: ReleaseRecord | None = None
 
     @property
@@ -177,4 +191,6 @@ class Resident:
             last_error=self.last_error,
             load_s=self.load_s,
             last_release=self.last_release,
+            ttl_s=self.spec.ttl_s,
+            leaking=self.leaking,
         )

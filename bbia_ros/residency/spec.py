@@ -124,6 +124,9 @@ class ModelInfo:
         last_error: Last failure in one sentence; empty if none, or since reset.
         load_s: Duration of the last load [s]; 0 if none.
         last_release: Record of the last unload.
+        ttl_s: Unloaded after so long without use [s]; 0: never.
+        leaking: Ran in our process and did not give back what it held: it gets a worker from its next load on.
+        vram_bytes: Memory of its worker on the GPU; 0 if none or not known.
     """
 
     name: str
@@ -143,7 +146,10 @@ class ModelInfo:
     last_error: str
     load_s: float
     last_release: ReleaseRecord | None
+    ttl_s: float = 300.0
+    leaking: bool = False
+    vram_bytes: int = 0
 
-    def with_pss(self, pss_bytes: int) -> ModelInfo:
+    def with_memory(self, pss_bytes: int, vram_bytes: int) -> ModelInfo:
         """The same, with the memory of its worker."""
-        return replace(self, pss_bytes=pss_bytes)
+        return replace(self, pss_bytes=pss_bytes, vram_bytes=vram_bytes)

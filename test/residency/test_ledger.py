@@ -238,7 +238,7 @@ def test_two_pools_share_a_budget_and_ask_each_other(path, neighbour):
     def make(identity=None, **arguments):
         ledger = Ledger(path, process="brain")
         if identity is not None:
-            ledger._pid, ledger._start = identity
+            ledger.pid, ledger._start = identity
         return Pool(
             budget_mb=150,
             ledger=ledger,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from bbia_ros.residency import (
     CallCancelled,
     EngineError,
     LeaseReleased,
+    LedgerEntry,
     LoadFailed,
     Measurements,
     ModelFailed,
@@ -34,7 +36,7 @@ class Bench:
     def __init__(self, **arguments) -> None:
         self.clock = FakeClock()
         self.factory = FakeFactory()
-        arguments = {"measurements": Measurements(""), "backoff_s": (0.0, 0.0), **arguments}
+        arguments = {"measurements": Measurements(""), "backoff_s": (0.0, 0.0), "settle_s": 0.05, **arguments}
         self.pool = Pool(worker_factory=self.factory, clock=self.clock, supervise=False, **arguments)
         self.threads: dict[str, threading.Thread] = {}
         self.outcomes: dict[str, object] = {}
@@ -146,7 +148,7 @@ def test_neither_busy_nor_pinned_models_go_and_the_refusal_names_them(bench):
 def test_nothing_goes_for_a_model_that_would_not_fit_anyway(bench):
     b = bench(budget_mb=300)
     b.use(spec("small"))
-    with pytest.raises(AdmissionRefused, match="needs 301 MB and 200 MB of the budget of 300 MB"):
+    with pytest.raises(AdmissionRefused, match="needs 301 MB and the whole budget is 300 MB: raise the budget"):
         b.use(spec("huge", 301))
     b.hold(b.pool.acquire(spec("busy")), "x")
     with pytest.raises(AdmissionRefused):
@@ -222,13 +224,14 @@ def test_others_are_asked_once_when_they_are_in_the_way(bench, tmp_path):
     class Others:
         """A ledger in which another process holds 200 MB until it is asked."""
 
-        def others(self):
-            from bbia_ros.residency.admission import Occupant
+        pid = os.getpid()
 
+        def read(self):
             size = 0 if self.polite and asked else 200_000_000
-            return [Occupant("chat", "", size, 0.0, False, "loaded in brain")] if size else []
+            entry = LedgerEntry("chat", "chat", "", size, "loaded", "brain", 1, size)
+            return None, [entry] if size else []
 
-        def reserve(self, name, size, budget):
+        def reserve(self, name, size, budget, **about):
             return True
 
         def settle(self, *_):

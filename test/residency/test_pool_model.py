@@ -76,6 +76,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
             worker_factory=self.factory,
             clock=self.clock,
             backoff_s=(0.0, 0.0),
+            eviction="lru",
             supervise=False,
         )
         self.leases = {name: [] for name in SPECS}
@@ -93,7 +94,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
         loaded = {key: one for key, one in self.models.items() if one.loaded}
         going: list[str] = []
         if model.group:
-            members = sorted((one.idle_since, key) for key, one in loaded.items() if one.group == model.group)
+            members = sorted((-one.mb, key) for key, one in loaded.items() if one.group == model.group)
             excess = len(members) + 1 - GROUP_LIMIT
             free = [key for _, key in members if loaded[key].evictable]
             if excess > len(free):
