@@ -111,11 +111,6 @@ def angle_between(a: ArrayLike, b: ArrayLike) -> float:
     return math.atan2(float(np.linalg.norm(np.cross(u, v))), float(u @ v))
 
 
-def wrap_angle(angle: float) -> float:
-    """The same angle in (-pi, pi] [rad]."""
-    return -((math.pi - angle) % (2 * math.pi) - math.pi)
-
-
 def matrix_from_pose(pose: Any) -> Matrix:
     """4x4 of a geometry_msgs/Pose.
 

@@ -41,14 +41,6 @@ def test_directions_round_trip(azimuth: float, elevation: float) -> None:
     assert back == pytest.approx((azimuth, elevation), abs=1e-9)
 
 
-@given(st.floats(-50, 50))
-def test_wrapped_angles_are_in_range_and_equal(angle: float) -> None:
-    wrapped = geometry.wrap_angle(angle)
-    assert -math.pi < wrapped <= math.pi
-    assert math.isclose(math.cos(wrapped), math.cos(angle), abs_tol=1e-9)
-    assert math.isclose(math.sin(wrapped), math.sin(angle), abs_tol=1e-9)
-
-
 def test_pose_message_round_trip_and_inverse() -> None:
     matrix = geometry.pose_matrix(0.1, -0.2, 0.3, 0.1, 0.2, 0.3)
     assert np.allclose(geometry.matrix_from_pose(geometry.fill_pose(Pose(), matrix)), matrix)
