@@ -1,0 +1,177 @@
+"""A conversation where half of the models do not fit: the demonstration's lines at a budget of 500 MB.
+
+What everything in `converse` needs together is about twice that, so models take turns. Memory is read from /proc at 10 Hz, by
+this process and not by the stack. A line counts as answered when the robot has spoken its answer to the end.
+
+Run with `bbia bench memory`, or alone: `python -m benchmarks.small_budget [--quick]`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness import Figure, figure, main
+from benchmarks.sampling import Excess, Sampler, excess, mean
+
+BUDGET_MB = 500.0
+TOLERANCE = 1.05
+LONGEST_OVER_S = 1.0
+_MB = 1e6
+_MOST_SHOWN = 3
+
+
+@dataclass
+class Talk:
+    """What came of the conversation.
+
+    Attributes:
+        said: lines of the visitor, by key.
+        latencies: key -> seconds from the last voiced sample to the answer's first sound.
+        failures: key -> why it has no answer.
+        private: (time [s], private bytes of all workers).
+        pss: (time [s], PSS of all workers).
+        sentences: what the stack told about its memory or its troubles, each once.
+        loads: how often models were loaded.
+        evictions: how often one had to go.
+    """
+
+    said: list[str] = field(default_factory=list)
+    latencies: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    private: list[tuple[float, float]] = field(default_factory=list)
+    pss: list[tuple[float, float]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    loads: int = 0
+    evictions: int = 0
+
+
+def figures(quick: bool) -> list[Figure]:
+    """Holds the conversation; `quick` says half of the lines."""
+    talk = converse(BUDGET_MB, quick)
+    return report(talk, BUDGET_MB)
+
+
+def converse(budget_mb: float, quick: bool = False, note: Callable[[str], None] = lambda text: None) -> Talk:
+    """Brings the stack up in the profile lite with such a budget and says the demonstration's lines.
+
+    Args:
+        budget_mb: for all workers, the simulator's included [MB].
+        quick: say only the first three lines.
+        note: told what happens.
+
+    Raises:
+        BringupError: the stack could not be started; the text says why.
+    """
+    from bbia_ros.bringup import Options, Stack
+    from bbia_ros.demo.memory import MemoryMeter
+    from bbia_ros.demo.node import Stage
+    from bbia_ros.demo.play import LINES, Play
+    from bbia_ros.domain import free_domain
+    from bbia_ros.speech.lines import synthesize_lines
+
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
+    talk = Talk()
+    with tempfile.TemporaryDirectory(prefix="bbia-bench-") as folder:
+        options = Options(
+            mode="sleep",
+            driver="mujoco",
+            profile="lite",
+            parameters={
+                "manager": {"budget_mb": budget_mb},
+                "dialogue": {"memory.folder": str(Path(folder) / "memory")},
+            },
+        )
+        stage, stack = Stage(options.namespace), Stack(options, log_folder=Path(folder) / "log")
+        meter = MemoryMeter(list)  # the play wants one; ours is the sampler
+        play = Play(stage, meter, lines, note)
+        try:
+            with stack, Sampler(stack.pids) as sampler:
+                stack.wait_ready()
+                play.set_mode("converse", "begin")
+                play.visitor(0.0, 0.0)
+                play.pause(3.0)
+                for key in list(LINES)[: 3 if quick else None]:
+                    talk.said.append(key)
+                    _ask(play, talk, key)
+                talk.private = sampler.series(lambda sample: sample.workers_uss)
+                talk.pss = sampler.series(lambda sample: sample.workers_pss)
+            talk.sentences = told(heard.message for heard in stage.history["manager/status"])
+            last = {model.name: model for heard in stage.history["manager/status"] for model in heard.message.models}
+            talk.loads = sum(model.loads for model in last.values())
+            talk.evictions = sum(model.evictions for model in last.values())
+        finally:
+            meter.close()
+            stage.close()
+    talk.latencies = dict(play.run.latencies)
+    missed = [finding for finding in play.run.findings if not finding.passed]
+    talk.failures |= {finding.key: finding.measured for finding in missed if finding.key not in talk.failures}
+    return talk
+
+
+def _ask(play: Any, talk: Talk, key: str) -> None:
+    try:
+        answer = play.ask(key)
+        if not answer.text.strip():
+            talk.failures[key] = "the answer is empty"
+    except TimeoutError as error:
+        talk.failures[key] = str(error)
+
+
+def told(statuses: Iterable[Any]) -> list[str]:
+    """What StackStatus messages say about troubles and about what was given up, each sentence once, in order."""
+    found: dict[str, None] = {}
+    for status in statuses:
+        for sentence in (*(node.detail for node in status.nodes), *status.pressure.events):
+            if sentence:
+                found.setdefault(sentence)
+        for model in status.models:
+            if model.last_error:
+                found.setdefault(model.last_error)
+            if model.evictions:
+                found.setdefault(f"{model.name} had to go: {model.last_release}")
+    return list(found)
+
+
+def report(talk: Talk, budget_mb: float) -> list[Figure]:
+    """The figures of a conversation."""
+    limit = TOLERANCE * budget_mb * _MB
+    private, pss = excess(talk.private, limit), excess(talk.pss, limit)
+    answered = [key for key in talk.said if key not in talk.failures]
+    troubles = "; ".join(f"{key}: {why}" for key, why in talk.failures.items())
+    waits = sorted(talk.latencies.values())
+    names = f"budget {budget_mb:g} MB"
+    return [
+        figure("memory.small_budget_answers", f"conversation at a model {names}: lines answered aloud", len(answered),
+               "lines", goal=f">= {len(talk.said)}", baseline=len(talk.said), note=troubles),
+        figure("memory.small_budget_answer_s", "the same: last voiced sample to the answer's first, median",
+               median(waits) if waits else None, "s"),
+        figure("memory.small_budget_answer_max_s", "the same, slowest line", waits[-1] if waits else None, "s"),
+        figure("memory.small_budget_over_s",
+               "the same: longest stretch with private bytes of all workers over the budget by 5 %", private.longest_s,
+               "s", goal=f"<= {LONGEST_OVER_S:g}", note=_note(private, talk.private)),
+        figure("memory.small_budget_over_pss_s", "the same with their PSS, which counts shared libraries too",
+               pss.longest_s, "s", goal=f"<= {LONGEST_OVER_S:g}", note=_note(pss, talk.pss)),
+        figure("memory.small_budget_peak_mb", "the same: most private bytes of all workers", private.worst / _MB, "MB",
+               note=f"mean {mean(talk.private) / _MB:.0f} MB"),
+        figure("memory.small_budget_told", "the same: different sentences of the stack about what it had to give up",
+               len(talk.sentences), "sentences", goal=">= 1",
+               note=f"{talk.loads} loads, {talk.evictions} evictions; " + "; ".join(talk.sentences[:_MOST_SHOWN])),
+    ]  # fmt: skip
+
+
+def _note(over: Excess, series: list[tuple[float, float]]) -> str:
+    return f"over for {over.total_s:.1f} s of {series[-1][0] - series[0][0]:.0f} s in all, at most {over.worst / _MB:.0f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main(figures, "memory"))
