@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bbia_ros.residency.accounting import pss_bytes
 from bbia_ros.residency.errors import ProcessGone
@@ -25,15 +25,17 @@ class Sample:
         stamp_s: ROS time, which is wall time here [s].
         total_bytes: over all processes of the stack.
         workers: how many of them are workers.
+        processes: pid -> PSS [byte].
     """
 
     stamp_s: float
     total_bytes: int
     workers: int
+    processes: Mapping[int, int] = field(default_factory=dict)
 
 
-def measure(pids: Iterable[int]) -> tuple[int, int]:
-    """(total PSS [byte], number of workers) of processes and all their descendants."""
+def measure(pids: Iterable[int]) -> tuple[dict[int, int], int]:
+    """(pid -> PSS [byte], number of workers) of processes and all their descendants."""
     import psutil
 
     family: dict[int, psutil.Process] = {}
@@ -44,14 +46,14 @@ def measure(pids: Iterable[int]) -> tuple[int, int]:
                 family[member.pid] = member
         except psutil.NoSuchProcess:
             continue
-    total = workers = 0
+    found, workers = dict[int, int](), 0
     for pid, member in family.items():
         try:
-            total += pss_bytes(pid)
+            found[pid] = pss_bytes(pid)
             workers += any("bbia_ros.residency.worker" in word for word in member.cmdline())
         except (ProcessGone, psutil.NoSuchProcess):
             continue
-    return total, workers
+    return found, workers
 
 
 class MemoryMeter:
@@ -70,8 +72,8 @@ class MemoryMeter:
 
     def now(self) -> Sample:
         """A sample taken now."""
-        total, workers = measure(self._pids())
-        sample = Sample(time.time(), total, workers)
+        processes, workers = measure(self._pids())
+        sample = Sample(time.time(), sum(processes.values()), workers, processes)
         self.samples.append(sample)
         return sample
 
