@@ -1,7 +1,7 @@
-"""From the activation of a node to its models ready, with the files in the page cache; and to the first token of chat.
+"""From the activation of a node to its models ready, with the files in the page cache; and to chat's first token.
 
-The nodes are real and run in this process, their models in workers as always. The baseline is a bare process that imports the same
-engine's class and makes the same object, niced like the worker.
+The nodes are real and run in this process, their models in workers as always. The baseline is a bare process that
+imports the same engine's class and makes the same object, niced like the worker.
 
 Run with `bbia bench memory`, or alone: `python -m benchmarks.activation [--quick]`.
 """
@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from bbia_ros.residency import Measurements, ModelSpec, ModelState, Pool
+from benchmarks.dialogue import MESSAGES
 from benchmarks.harness import Figure, figure, main
 from benchmarks.specs import default_specs, node_factories
 
@@ -37,7 +38,6 @@ WORDS = {
     "chat": "chat",
 }
 READY_S = 60.0
-MESSAGES = [{"role": "user", "content": "Tell me something about the moon."}]
 BARE = """
 import importlib, os, sys, time
 spec = eval(sys.stdin.readline())
@@ -139,7 +139,11 @@ def bare_process(spec: ModelSpec, messages: Any = None) -> float:
     request = {"engine": spec.engine, "arguments": dict(spec.arguments), "nice": spec.nice, "messages": messages}
     begun = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-c", BARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", BARE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

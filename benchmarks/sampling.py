@@ -1,7 +1,7 @@
 """Memory of a stack's processes sampled over time, straight from /proc: nothing here trusts what the stack says.
 
-Every process below the roots counts; a worker is one that runs bbia_ros.residency.worker. PSS is shared fairly among the
-processes that map a page, private bytes are what comes back when the process ends (bbia_ros/residency/accounting.py).
+Every process below the roots counts; a worker is one that runs bbia_ros.residency.worker. PSS is shared fairly among
+the processes that map a page, private bytes are what comes back when the process ends (residency/accounting.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bbia_ros.residency.accounting import Memory, memory
@@ -78,7 +79,7 @@ def excess(series: Sequence[tuple[float, float]], limit: float) -> Excess:
     if not series:
         raise ValueError("no samples")
     total = longest = stretch = 0.0
-    for (begin, value), (end, _) in zip(series, series[1:], strict=False):
+    for (begin, value), (end, _) in pairwise(series):
         stretch = stretch + end - begin if value > limit else 0.0
         total += end - begin if value > limit else 0.0
         longest = max(longest, stretch)
@@ -93,7 +94,7 @@ def mean(series: Sequence[tuple[float, float]]) -> float:
     """
     if len(series) < 2 or series[-1][0] <= series[0][0]:
         raise ValueError("a mean over time needs two samples")
-    area = sum(value * (end - begin) for (begin, value), (end, _) in zip(series, series[1:], strict=False))
+    area = sum(value * (end - begin) for (begin, value), (end, _) in pairwise(series))
     return area / (series[-1][0] - series[0][0])
 
 

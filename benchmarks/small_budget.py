@@ -1,7 +1,7 @@
 """A conversation where half of the models do not fit: the demonstration's lines at a budget of 500 MB.
 
-What everything in `converse` needs together is about twice that, so models take turns. Memory is read from /proc at 10 Hz, by
-this process and not by the stack. A line counts as answered when the robot has spoken its answer to the end.
+What everything in `converse` needs together is about twice that, so models take turns. Memory is read from /proc at
+10 Hz, by this process and not by the stack. A line counts as answered when the robot has spoken its answer to the end.
 
 Run with `bbia bench memory`, or alone: `python -m benchmarks.small_budget [--quick]`.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +169,8 @@ def report(talk: Talk, budget_mb: float) -> list[Figure]:
 
 
 def _note(over: Excess, series: list[tuple[float, float]]) -> str:
-    return f"over for {over.total_s:.1f} s of {series[-1][0] - series[0][0]:.0f} s in all, at most {over.worst / _MB:.0f} MB"
+    lasted = series[-1][0] - series[0][0]
+    return f"over for {over.total_s:.1f} s of {lasted:.0f} s in all, at most {over.worst / _MB:.0f} MB"
 
 
 if __name__ == "__main__":
