@@ -22,7 +22,7 @@ from rich.table import Table
 from bbia_ros import machine
 
 AREAS: dict[str, tuple[str, ...]] = {
-    "memory": ("residency",),
+    "memory": ("residency", "shells", "activation", "deaths", "deaths_in_stack", "small_budget"),
     "manager": ("manager",),
     "perception": ("perception",),
     "speech": ("speech", "dialogue"),
@@ -113,15 +113,29 @@ def show(figures: Sequence[Figure], console: Console | None = None) -> None:
     (console or Console()).print(table)
 
 
-def write(path: Path, figures: Sequence[Figure]) -> None:
-    """Writes the JSON file of an area."""
+def write(path: Path, figures: Sequence[Figure], command: str = "") -> None:
+    """Writes the JSON file of an area.
+
+    Args:
+        path: its name without .json is the area.
+        figures: what was measured.
+        command: that measures it; empty: `make bench AREA=...`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine.describe(), "date": time.strftime("%Y-%m-%d"), "figures": list(figures)}
+    content = {
+        "machine": machine.describe(),
+        "date": time.strftime("%Y-%m-%d"),
+        "command": command or f"make bench AREA={path.stem}",
+        "figures": list(figures),
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def run_area(area: str, quick: bool, out: Path, console: Console | None = None) -> list[Figure]:
-    """Runs all benchmarks of an area, prints and writes their figures.
+    """Runs all benchmarks of an area, prints and writes their figures. One that breaks off leaves the others be.
+
+    Returns:
+        The figures. A benchmark that broke off has one without a value, `AREA.NAME`, whose note says why.
 
     Raises:
         KeyError: no such area.
@@ -130,10 +144,22 @@ def run_area(area: str, quick: bool, out: Path, console: Console | None = None) 
     figures: list[Figure] = []
     for name in AREAS[area]:
         console.print(f"[bold]{area}[/bold]: {name}")
-        figures += importlib.import_module(f"benchmarks.{name}").figures(quick)
+        begun = time.monotonic()
+        try:
+            figures += importlib.import_module(f"benchmarks.{name}").figures(quick)
+        except (Exception, SystemExit) as error:
+            console.print_exception()
+            figures.append(broken(area, name, error))
+        console.print(f"[dim]{name}: {time.monotonic() - begun:.0f} s[/dim]")
     show(figures, console)
     write(out / f"{area}.json", figures)
     return figures
+
+
+def broken(area: str, name: str, error: BaseException) -> Figure:
+    """Stands for the figures of a benchmark that broke off."""
+    note = f"broke off: {type(error).__name__}: {error}"
+    return Figure(id=f"{area}.{name}", what=name, value=None, unit="", goal="", baseline=None, met=False, note=note)
 
 
 def main(measure: Callable[[bool], Sequence[Figure]], area: str) -> int:

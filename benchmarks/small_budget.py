@@ -148,6 +148,7 @@ def report(talk: Talk, budget_mb: float) -> list[Figure]:
     answered = [key for key in talk.said if key not in talk.failures]
     troubles = "; ".join(f"{key}: {why}" for key, why in talk.failures.items())
     waits = sorted(talk.latencies.values())
+    words = "; ".join(_short(one) for one in talk.sentences[:_MOST_SHOWN])
     names = f"budget {budget_mb:g} MB"
     return [
         figure("memory.small_budget_answers", f"conversation at a model {names}: lines answered aloud", len(answered),
@@ -164,8 +165,12 @@ def report(talk: Talk, budget_mb: float) -> list[Figure]:
                note=f"mean {mean(talk.private) / _MB:.0f} MB"),
         figure("memory.small_budget_told", "the same: different sentences of the stack about what it had to give up",
                len(talk.sentences), "sentences", goal=">= 1",
-               note=f"{talk.loads} loads, {talk.evictions} evictions; " + "; ".join(talk.sentences[:_MOST_SHOWN])),
+               note=f"{talk.loads} loads, {talk.evictions} evictions; " + words),
     ]  # fmt: skip
+
+
+def _short(sentence: str, most: int = 120) -> str:
+    return sentence if len(sentence) <= most else sentence[: most - 1] + "…"
 
 
 def _note(over: Excess, series: list[tuple[float, float]]) -> str:

@@ -29,7 +29,7 @@ def _section(area: str, content: dict[str, Any]) -> str:
         f"## {area}",
         "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB, Python {machine['python']}; "
-        f"{content['date']}; `make bench AREA={area}`",
+        f"{content['date']}; `{content.get('command') or f'make bench AREA={area}'}`",
         "",
         "| figure | value | goal | baseline | |",
         "|---|---|---|---|---|",
@@ -38,7 +38,8 @@ def _section(area: str, content: dict[str, Any]) -> str:
         value, baseline = (_number(item[key], item["unit"]) for key in ("value", "baseline"))
         verdict = {None: "", True: "met", False: "**missed**"}[item["met"]]
         note = f" ({item['note']})" if item["note"] else ""
-        lines.append(f"| {item['what']}{note} | {value} | {item['goal']} | {baseline} | {verdict} |")
+        cells = (f"{item['what']}{note}", value or "not measured", item["goal"], baseline, verdict)
+        lines.append(f"| {' | '.join(cell.replace('|', '/').replace(chr(10), ' ') for cell in cells)} |")
     return "\n".join([*lines, ""])
 
 

@@ -29,10 +29,18 @@ def run(arguments: argparse.Namespace) -> int:
     from bbia_ros.resources import shared_folder
 
     sys.path.append(str(shared_folder("benchmarks").parent))  # last: in a source tree our own package lies there too
+    from benchmarks import comparison
     from benchmarks.harness import AREAS, run_area
 
     if arguments.area != "all" and arguments.area not in AREAS:
         raise WrongInput(f"unknown area '{arguments.area}'; known are all, {', '.join(AREAS)}")
-    for area in AREAS if arguments.area == "all" else (arguments.area,):
-        run_area(area, arguments.quick, arguments.out)
-    return 0
+    broken = [
+        figure["what"]
+        for area in (AREAS if arguments.area == "all" else (arguments.area,))
+        for figure in run_area(area, arguments.quick, arguments.out)
+        if figure["value"] is None and figure["note"].startswith("broke off")
+    ]
+    comparison.run(arguments.out)
+    if broken:
+        print(f"broke off: {', '.join(broken)}; see above", file=sys.stderr)
+    return 1 if broken else 0
