@@ -13,7 +13,7 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
-COMMANDS = ("up", "status", "mode", "nodes", "models", "demo", "bench", "version")
+COMMANDS = ("up", "status", "mode", "nodes", "models", "demo", "bench", "soak", "version")
 """Sub-commands in the order of the help; bbia_ros.commands.<name> implements each."""
 
 WRONG_INPUT = 2

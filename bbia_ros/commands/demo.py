@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plays the demonstration."""
     from bbia_ros.cli import FAILED, WrongInput, complain
-    from bbia_ros.demo.interruption import Interruption
+    from bbia_ros.stage.interruption import Interruption
 
     interruption = Interruption()
     interruption.install()

@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bbia_ros.demo.topics import Topic
 from bbia_ros.resources import shared_folder
+from bbia_ros.stage.topics import Topic
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore

@@ -22,9 +22,9 @@ from bbia_ros.demo.measure import (
     visitor_errors,
 )
 from bbia_ros.demo.memory import MemoryMeter, Sample
-from bbia_ros.demo.node import Stage
 from bbia_ros.speech.vocabulary import DEMO_LINES
-from bbia_ros.srv import PlayRoomAudio, SetMode, SetVisitor
+from bbia_ros.stage.acts import ActFailed, enter_mode, play_line, remove_visitor, walk_visitor
+from bbia_ros.stage.node import Stage
 
 LINES = dict(zip(("see", "moon", "apple", "sad", "praise", "night"), DEMO_LINES, strict=True))
 """What the visitor says."""
@@ -234,7 +234,7 @@ class Play:
         self.expect("night", "says good night and goes to sleep", f"{answer.text} Mode: {self.mode()}",
                     "night" in answer.text.lower() and settled is not None)  # fmt: skip
         start = self.stage.now_ns()
-        self.stage.call(SetVisitor, "driver/set_visitor", SetVisitor.Request(present=False))
+        remove_visitor(self.stage)
         after = self.memory.settled(SLEEP_WORKERS, 15.0)
         self.expect(
             "workers", "every worker but the physics is gone", f"{after.workers} left", after.workers == SLEEP_WORKERS
@@ -261,16 +261,10 @@ class Play:
 
     def say(self, key: str) -> None:
         """Plays a line into the room and waits until it is over."""
-        answer = self.stage.call(
-            PlayRoomAudio, "driver/play_room_audio", PlayRoomAudio.Request(path=str(self.lines[key]))
-        )
-        if answer is None or not answer.ok:
-            raise TimeoutError(
-                f"the line '{LINES[key]}' could not be played: {answer.message if answer else 'no driver'}"
-            )
-        self.run.said[key] = (time.time(), answer.duration_s)
+        duration_s = play_line(self.stage, self.lines[key])
+        self.run.said[key] = (time.time(), duration_s)
         self.note(f"Visitor: {LINES[key]}")
-        self.pause(answer.duration_s)
+        self.pause(duration_s)
 
     def turn(self, key: str, start_ns: int) -> Any:
         """The robot's final turn since a time, with the latency of its first sound noted."""
@@ -298,14 +292,10 @@ class Play:
 
     def set_mode(self, mode: str, key: str) -> None:
         """Changes the mode; a refusal is an expectation missed."""
-        answer = self.stage.call(SetMode, "manager/set_mode", SetMode.Request(mode=mode), 45.0)
-        if answer is None or not answer.ok:
-            self.expect(
-                f"{key} {mode}",
-                f"the stack enters {mode}",
-                answer.message if answer else "the manager does not answer",
-                False,
-            )
+        try:
+            enter_mode(self.stage, mode)
+        except ActFailed as error:
+            self.expect(f"{key} {mode}", f"the stack enters {mode}", str(error), False)
 
     def mode(self) -> str:
         """The present mode."""
@@ -314,13 +304,7 @@ class Play:
 
     def visitor(self, start: float, end: float) -> float:
         """Puts the visitor on the stage, walking from one azimuth to the other [rad]; the walk's duration [s]."""
-        request = SetVisitor.Request(
-            present=True, from_azimuth=start, to_azimuth=end, speed=WALK_SPEED, distance=DISTANCE_M
-        )
-        answer = self.stage.call(SetVisitor, "driver/set_visitor", request)
-        if answer is None or not answer.ok:
-            raise TimeoutError(f"the visitor cannot come: {answer.message if answer else 'no driver'}")
-        return float(answer.duration_s)
+        return walk_visitor(self.stage, start, end, WALK_SPEED, DISTANCE_M)
 
     def nobody(self, key: str, start_ns: int) -> None:
         """No face was claimed since a time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,17 +16,17 @@ from bbia_ros.bringup import Options, Stack
 from bbia_ros.demo.bag import BagRecorder
 from bbia_ros.demo.film import read_track, spoken_tracks
 from bbia_ros.demo.filming import Film, make_film
-from bbia_ros.demo.interruption import Interruption
 from bbia_ros.demo.memory import MemoryMeter, Sample
-from bbia_ros.demo.node import Stage
 from bbia_ros.demo.play import LINES, Play, Run
 from bbia_ros.demo.report import write_report
 from bbia_ros.demo.topics import TOPICS
-from bbia_ros.demo.view import DemoView
-from bbia_ros.domain import free_domain
+from bbia_ros.domain import use_private_graph
 from bbia_ros.manager.view import render_status
 from bbia_ros.residency.errors import ResidencyError
 from bbia_ros.speech.lines import synthesize_lines
+from bbia_ros.stage.interruption import Interruption
+from bbia_ros.stage.node import Stage
+from bbia_ros.stage.view import StageView
 
 READY_TIMEOUT_S = 90.0
 """For the first start, which may compile the scene [s]."""
@@ -120,8 +119,7 @@ def play_visit(options: DemoOptions, folder: Path, console: Console, interruptio
         BringupError: the stack could not be started; the text says why.
         ResidencyError: the visitor's lines could not be made.
     """
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain() if options.domain is None else options.domain)
+    use_private_graph(options.domain)
     console.print("preparing the visitor's lines")
     lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
     stack_options = Options(
@@ -138,14 +136,16 @@ def play_visit(options: DemoOptions, folder: Path, console: Console, interruptio
     opened = ExitStack()
     try:
         with interruption.held():
-            stage = Stage(stack_options.namespace)
+            stage = Stage(stack_options.namespace, TOPICS)
             opened.callback(stage.close)
             bag = BagRecorder(folder / "bag", {stage.absolute(topic): topic for topic in TOPICS if topic.recorded})
             opened.callback(bag.close)
             stage.record(bag)
             view = opened.enter_context(
-                DemoView(
-                    lambda: render_status(stage.last("manager/status"), processes=False), lambda: _mood(stage), console
+                StageView(
+                    lambda: render_status(stage.last("manager/status"), processes=False),
+                    lambda: f"mood: {_mood(stage)}",
+                    console,
                 )
             )
             view.note("bringing the stack up")

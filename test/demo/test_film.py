@@ -22,8 +22,8 @@ from bbia_ros.demo.film import (
     stills,
     storyboard,
 )
-from bbia_ros.demo.node import Heard
 from bbia_ros.msg import AudioChunk, Detection, DetectionArray, SimulationState, StackStatus
+from bbia_ros.stage.node import Heard
 
 SECOND = 1_000_000_000
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from bbia_ros.demo.measure import Finding
 from bbia_ros.demo.memory import Sample
-from bbia_ros.demo.node import Heard
 from bbia_ros.demo.play import Chapter, Run
 from bbia_ros.demo.plots import memory_series
 from bbia_ros.demo.report import Picture, write_report
 from bbia_ros.demo.topics import TOPICS
 from bbia_ros.msg import DialogueTurn, Emotion, ModelStatus, ProcessStatus, StackStatus
+from bbia_ros.stage.node import Heard
 
 SECOND = 1_000_000_000
 

@@ -1,13 +1,15 @@
-"""The demonstration's ears and hands on the graph: hears every topic, calls the services a visitor would."""
+"""Ears and hands on the graph of a stack: hears topics, calls the services and actions a visitor would."""
 
 from __future__ import annotations
 
 import importlib
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, MutableSequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.action import ActionClient
@@ -16,18 +18,25 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 
-from bbia_ros.demo.bag import BagRecorder
-from bbia_ros.demo.topics import TOPICS, Topic
 from bbia_ros.ros import qos
 from bbia_ros.ros.process import make_executor
+from bbia_ros.stage.topics import Topic
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A message and when it came [ns, ROS time]."""
+    """A message and when it came [ns, ROS time]; `number` counts what was heard, over all topics."""
 
     stamp_ns: int
     message: Any
+    number: int = 0
+
+
+class Recorder(Protocol):
+    """Takes everything that is heard, as it came."""
+
+    def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
+        """One message: absolute topic, ROS time [ns], CDR."""
 
 
 class Stage:
@@ -36,18 +45,38 @@ class Stage:
     Owns: a ROS context, a node `stage`, its thread, and the messages of the run.
 
     Attributes:
-        history: topic name as in TOPICS -> everything that was heard, in order. A demonstration lasts minutes.
+        history: topic name -> what was heard, in order, of the topics that are kept.
     """
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        topics: Iterable[Topic],
+        *,
+        keep: int | None = None,
+        on_message: Callable[[str, Any], None] = lambda topic, message: None,
+    ) -> None:
+        """Begins to listen.
+
+        Args:
+            namespace: of the stack.
+            topics: to listen to.
+            keep: how many messages of each topic are kept; None: all, for a run that lasts minutes.
+            on_message: told of each message of a kept topic, from the stage's thread.
+        """
         self.namespace = "/" + namespace.strip("/")
-        self.history: dict[str, list[Heard]] = {topic.name: [] for topic in TOPICS if topic.kept}
-        self._bag: BagRecorder | None = None
+        topics = tuple(topics)
+        self.history: dict[str, MutableSequence[Heard]] = {
+            topic.name: [] if keep is None else deque(maxlen=keep) for topic in topics if topic.kept
+        }
+        self._on_message = on_message
+        self._number = 0
+        self._bag: Recorder | None = None
         self._changed = threading.Condition()
         self._context = Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("stage", namespace=self.namespace, context=self._context)
-        for topic in TOPICS:
+        for topic in topics:
             self._node.create_subscription(
                 _message_type(topic.kind), topic.name, self._listener(topic), getattr(qos, topic.profile), raw=True
             )
@@ -58,7 +87,7 @@ class Stage:
         self._thread = threading.Thread(target=self._spin, name="stage", daemon=True)
         self._thread.start()
 
-    def record(self, bag: BagRecorder) -> None:
+    def record(self, bag: Recorder) -> None:
         """From now on everything goes into the bag too."""
         self._bag = bag
 
@@ -83,18 +112,21 @@ class Stage:
 
     def wait(self, topic: str, condition: Callable[[Any], bool], timeout_s: float, since_ns: int = 0) -> Any | None:
         """The first message at or after `since_ns` that meets the condition; None when none came in time."""
-        deadline, start = time.monotonic() + timeout_s, 0
+        deadline, seen = time.monotonic() + timeout_s, 0
         with self._changed:
             while True:
-                heard = self.history[topic]
-                for item in heard[start:]:
+                for item in self._newer(topic, seen):
                     if item.stamp_ns >= since_ns and condition(item.message):
                         return item.message
-                start = len(heard)
+                seen = self._number
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return None
                 self._changed.wait(left)
+
+    def _newer(self, topic: str, number: int) -> list[Heard]:
+        newest_first = takewhile(lambda item: item.number > number, reversed(self.history[topic]))
+        return list(newest_first)[::-1]
 
     def call(self, kind: type[Any], name: str, request: Any, timeout_s: float = 10.0) -> Any | None:
         """Calls a service of the stack; None when it is not there or does not answer."""
@@ -141,8 +173,10 @@ class Stage:
             if topic.kept:
                 message = deserialize_message(data, kind)
                 with self._changed:
-                    self.history[topic.name].append(Heard(stamp, message))
+                    self._number += 1
+                    self.history[topic.name].append(Heard(stamp, message, self._number))
                     self._changed.notify_all()
+                self._on_message(topic.name, message)
 
         return hear
 

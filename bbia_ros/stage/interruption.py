@@ -1,4 +1,4 @@
-"""Ends the demonstration on Ctrl-C in order: never while something is being opened or closed, and only once."""
+"""Ends a run on Ctrl-C in order: never while something is being opened or closed, and only once."""
 
 from __future__ import annotations
 

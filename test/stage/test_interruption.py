@@ -13,8 +13,8 @@ import pytest
 
 from bbia_ros.cli import INTERRUPTED
 from bbia_ros.demo import run as demo
-from bbia_ros.demo.interruption import Interruption
 from bbia_ros.demo.play import Run
+from bbia_ros.stage.interruption import Interruption
 
 
 @pytest.fixture

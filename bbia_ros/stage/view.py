@@ -1,4 +1,4 @@
-"""The live terminal view of the demonstration: nodes, models, transcript, mood."""
+"""The live terminal view of a run: the stack's nodes and models, and what happens."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from rich.panel import Panel
 from rich.text import Text
 
 NOTES = 14
-"""Lines of the script that stay visible where the terminal is tall enough."""
+"""Lines of what happens that stay visible where the terminal is tall enough."""
 STATUS_ROWS = 28
 """Rows of the status above them."""
 
 
-class DemoView:
-    """Shows the stack's status above what happens in the play; on a pipe it prints the notes line by line.
+class StageView:
+    """Shows the stack's status above what happens; on a pipe it prints the notes line by line.
 
     Args:
         status: renders the newest StackStatus.
-        mood: the robot's mood for people.
+        footer: one line below the notes, for instance the robot's mood.
         console: where to show it.
+        title: of the notes.
     """
 
     def __init__(
-        self, status: Callable[[], RenderableType], mood: Callable[[], str], console: Console | None = None
+        self,
+        status: Callable[[], RenderableType],
+        footer: Callable[[], str],
+        console: Console | None = None,
+        title: str = "the play",
     ) -> None:
-        self._status, self._mood = status, mood
+        self._status, self._footer, self._title = status, footer, title
         self._console = console or Console()
         self._notes: deque[Text] = deque(maxlen=NOTES)
         self._start = time.monotonic()
@@ -40,7 +45,7 @@ class DemoView:
             else None
         )
 
-    def __enter__(self) -> DemoView:
+    def __enter__(self) -> StageView:
         if self._live is not None:
             self._live.start()
         return self
@@ -50,7 +55,7 @@ class DemoView:
             self._live.stop()
 
     def note(self, text: str) -> None:
-        """Adds a line to the play."""
+        """Adds a line to what happens."""
         words = " ".join(text.split())  # a model's answer may hold line breaks
         line = Text(f"{time.monotonic() - self._start:6.1f} s  {words}", no_wrap=True, overflow="ellipsis")
         if text.startswith("MISSED"):
@@ -63,7 +68,5 @@ class DemoView:
 
     def _render(self) -> RenderableType:
         rows = max(4, self._console.height - STATUS_ROWS)
-        play: Any = Group(*list(self._notes)[-rows:])
-        return Group(
-            self._status(), Panel(play, title="the play", subtitle=f"mood: {self._mood()}", border_style="dim")
-        )
+        notes: Any = Group(*list(self._notes)[-rows:])
+        return Group(self._status(), Panel(notes, title=self._title, subtitle=self._footer(), border_style="dim"))

@@ -5,13 +5,13 @@ import io
 from rich.console import Console
 from rich.text import Text
 
-from bbia_ros.demo.view import DemoView
+from bbia_ros.stage.view import StageView
 
 
-def view(width: int, height: int, terminal: bool) -> tuple[DemoView, Console, io.StringIO]:
+def view(width: int, height: int, terminal: bool) -> tuple[StageView, Console, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=width, height=height, color_system=None)
-    return DemoView(lambda: Text("status"), lambda: "calm", console), console, out
+    return StageView(lambda: Text("status"), lambda: "calm", console), console, out
 
 
 def test_the_newest_notes_fit_a_small_terminal_one_line_each() -> None:
