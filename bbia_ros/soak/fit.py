@@ -22,7 +22,7 @@ class Line:
 
     Attributes:
         slope: median of the slopes between all pairs, per unit of x; NaN with fewer than two measurements.
-        low: lower end of the slope's 95 % confidence interval; minus infinity with fewer than four.
+        low: lower end of the slope's 95 % confidence interval; minus infinity with fewer than six.
         high: upper end.
         scatter: robust standard deviation of the measurements around the line.
         span: from the first x to the last.
@@ -72,7 +72,7 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Line:
     n = len(xs)
     width = Z_95 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     below = int((len(slopes) - width) / 2)
-    if n >= 4 and below >= 1:
+    if below >= 1:
         low, high = float(slopes[below - 1]), float(slopes[len(slopes) - below])
     return Line(slope, low, high, scatter, float(xs[-1] - xs[0]), count)
 

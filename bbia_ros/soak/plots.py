@@ -13,6 +13,8 @@ from bbia_ros.soak.record import read
 MOST_COLUMNS = 1500
 """Samples that are drawn; of more, every so manyth is."""
 STRIKE_COLOURS = {"kill": "#b03030", "stop": "#d08a00", "starve": "#7a5aa6"}
+UNNAMED, UNNAMED_COLOUR = "worker of", "#c4c4c4"
+"""Workers that are just being started, before their node tells what they load."""
 LAST = "other workers"
 MOST_SERIES = 16
 
@@ -76,7 +78,9 @@ def draw(history: History, title: str) -> bytes:
     for start, end, mode in history.modes:
         top.axvspan(start, end, color=MODE_COLOURS.get(mode, "#ffffff"), linewidth=0, zorder=0)
     if history.times:
-        colours = [SERIES_COLOURS[i % len(SERIES_COLOURS)] for i in range(len(history.series))]
+        palette = [*SERIES_COLOURS, "#d9b8c4", "#a3b18a", "#6d597a", "#e07a5f"]
+        colours = [UNNAMED_COLOUR if name.startswith(UNNAMED) else palette[i % len(palette)]
+                   for i, name in enumerate(history.series)]  # fmt: skip
         top.stackplot(history.times, *history.series.values(), labels=list(history.series), colors=colours,
                       step="post", linewidth=0, alpha=0.9)  # fmt: skip
     top.set(ylabel="PSS [MB]", ylim=(0, None), title=title)
@@ -90,17 +94,17 @@ def draw(history: History, title: str) -> bytes:
         top.plot(rests, [0.01 * height] * len(rests), "^", color="black", markersize=4, label="measured at rest")
     for at in (at for at, what in history.marks if what == "trouble"):
         top.axvline(at, color="red", linewidth=1.5)
-    top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     for key, colour in zip(("fds", "threads", "workers", "memfds", "shm"), SERIES_COLOURS[:10:2], strict=True):
         if key in history.counts:
             bottom.plot(
                 history.times, history.counts[key], label=key, color=colour, linewidth=1.0, drawstyle="steps-post"
             )
     bottom.set(xlabel="time [min]", ylabel="count", yscale="symlog", ylim=(0, None))
-    bottom.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     for axes in (top, bottom):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlim(history.times[0] if history.times else 0, history.times[-1] if history.times else 1)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+        axes.set_xlim(0.0, max([1e-3, *history.times[-1:], *(at for at, _ in history.marks)]))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -29,7 +29,7 @@ def show(console: Console, verdicts: Sequence[Verdict], slopes: Mapping[str, Map
         unit = "MB/cycle" if part == "cycles" else "MB/min"
         for name, line in lines.items():
             console.print(
-                f"  {part}: {name} {line.slope:+.3f} {unit} [{line.low:+.3f}, {line.high:+.3f}], "
+                f"  {part}: anonymous memory of {name} {line.slope:+.3f} {unit} [{line.low:+.3f}, {line.high:+.3f}], "
                 f"{line.growth:+.1f} MB over all",
                 highlight=False,
                 soft_wrap=True,

@@ -175,8 +175,7 @@ class Soak:
             verdicts.append(Verdict("memory.peak", "largest total PSS", f"{self._observer.peak / 1e6:.0f} MB"))
         retried = self._scenario.retried if self._scenario else 0
         verdicts += judged.judge_health(self._health.troubles, self._tracebacks, retried)
-        left = f"{len(self._left)} ({', '.join(self._left[:2])})" if self._left else "0"
-        verdicts.append(Verdict("end.shm", "files left in /dev/shm by the ended stack", left, "0", not self._left))
+        verdicts += judged.judge_end(self._left)
         show(self._console, verdicts, slopes)
         facts = {"options": {**asdict(self.options), "out": str(self.options.out)}, "date": time.strftime("%F %T")}
         title = f"{self.options.cycles} cycles, {self.options.minutes:g} min, seed {self.options.seed}"

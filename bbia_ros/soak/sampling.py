@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bbia_ros.residency.accounting import memory
-from bbia_ros.residency.errors import ProcessGone
 from bbia_ros.soak.processes import PROCESS, WORKER, Member
 
 OUR_MEMFD = "/memfd:bbia-"
@@ -29,6 +27,8 @@ class ProcessSample:
         pid: its process id.
         pss: proportional set size [byte].
         uss: private bytes.
+        anon: anonymous memory [byte], heaps and stacks: what leaks show in. Unlike the other two it does not depend on
+            who else maps the same libraries and model files.
         fds: open descriptors.
         threads: threads.
     """
@@ -38,6 +38,7 @@ class ProcessSample:
     pid: int
     pss: int
     uss: int
+    anon: int
     fds: int
     threads: int
 
@@ -69,6 +70,11 @@ class Sample:
     def uss(self) -> int:
         """Private bytes of all processes."""
         return sum(process.uss for process in self.processes)
+
+    @property
+    def anon(self) -> int:
+        """Anonymous memory of all processes [byte]."""
+        return sum(process.anon for process in self.processes)
 
     @property
     def fds(self) -> int:
@@ -123,12 +129,12 @@ class Sampler:
         self._taken += 1
         for member in members:
             try:
-                used = memory(member.pid)
+                used = _memory(self.proc / str(member.pid) / "smaps_rollup")
                 fds = os.listdir(self.proc / str(member.pid) / "fd")
-            except (ProcessGone, OSError):
+            except (OSError, KeyError):
                 continue
             name = member.name if member.kind == PROCESS else models.get(member.pid, f"worker of {member.name}")
-            rows.append(ProcessSample(name, member.kind, member.pid, used.pss, used.uss, len(fds), member.threads))
+            rows.append(ProcessSample(name, member.kind, member.pid, *used, len(fds), member.threads))
             inodes.update(self._memfds(member.pid, fds))
             if mappings:
                 self._names |= self._mapped(member.pid)
@@ -165,3 +171,11 @@ class Sampler:
             return set()
         paths = {line[line.index(prefix) :] for line in lines if prefix in line}
         return {path.removeprefix(prefix).removesuffix(" (deleted)") for path in paths}
+
+
+def _memory(rollup: Path) -> tuple[int, int, int]:
+    """(PSS, private, anonymous) bytes of a process; KeyError: it is a zombie, without memory."""
+    lines = (line.split() for line in rollup.read_text().splitlines()[1:])
+    figures = {line[0]: 1024 * int(line[1]) for line in lines}
+    private = figures["Private_Clean:"] + figures["Private_Dirty:"] + figures.get("Private_Hugetlb:", 0)
+    return figures["Pss:"], private, figures["Anonymous:"]

@@ -29,6 +29,8 @@ CYCLE_TASKS = ("camera", "objects", "faces", "vad", "stt", "chat", "tts", "text_
 WALK_SPEED = math.radians(20.0)
 SPOKEN_S = 0.4
 """So much of the answer is heard before the robot is sent to sleep [s]."""
+SPEECH_S = 2.0
+"""Left to the robot after each line of the household [s]."""
 SEEN_S, ANSWER_S = 30.0, 45.0
 """How long faces, and an answer, are waited for: loads of models included, on a busy machine [s]."""
 SETTLE_S, AGREE_BYTES, SETTLE_STEP_S = 15.0, 500_000, 0.5
@@ -121,7 +123,7 @@ class Scenario:
         if action.kind == MODE:
             self.enter(action.what)
         elif action.kind == SAY:
-            self._do(str(action), lambda: self.pause(play_line(self._stage, self._lines[action.what]) + 2.0))
+            self._do(str(action), lambda: self.pause(play_line(self._stage, self._lines[action.what]) + SPEECH_S))
         elif action.kind == VISIT:
             self._do(str(action), lambda: self.pause(min(4.0, walk_visitor(
                 self._stage, action.start, action.end, WALK_SPEED, action.distance))))  # fmt: skip
