@@ -9,8 +9,12 @@ ENV := export VENV='$(VENV)' ROS_SETUP='$(ROS_SETUP)'; . tools/setup/env.sh
 AREA ?= all
 QUICK ?=
 DEMO_OUT ?=
+MINUTES ?= 30
+CYCLES ?= 100
+SEED ?= 0
+SOAK_OUT ?=
 
-.PHONY: help setup build prepare demo test test-fast lint bench clean
+.PHONY: help setup build prepare demo test test-fast lint bench soak clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -43,6 +47,10 @@ lint: build ## ruff and mypy
 
 bench: build ## measure; AREA=memory|manager|perception|speech|motion|operations, QUICK=1
 	@$(ENV); cd build && bbia bench $(AREA) $(if $(QUICK),--quick) --out '$(CURDIR)/build/bench'
+
+soak: prepare ## 100 sleep-converse cycles, then 30 minutes of chaos (about an hour); MINUTES=2 CYCLES=3 SEED=0 for a short one
+	@$(ENV); cd build && bbia soak --cycles $(CYCLES) --minutes $(MINUTES) \
+	  $(if $(filter-out 0,$(MINUTES)),--chaos) --seed $(SEED) --out $(if $(SOAK_OUT),'$(SOAK_OUT)','$(CURDIR)')
 
 clean: ## removes build, install and log; the environment stays
 	rm -rf build install log
