@@ -25,8 +25,9 @@ TOLD_S, BACK_S = 0.1, 3.0
 machine that the soak itself keeps busy these are the benchmark's figures."""
 AT_ENDS = 3
 """Threads and descriptors are the fewest of so many measurements at either end: some threads linger for seconds."""
-FAST_DDS_PORT = "fastrtps_port"
-"""In the names of files that Fast DDS keeps for the ports of a domain."""
+LIBRARIES_KEEP = ("fastrtps_port", "lttng-ust-wait")
+"""In the names of files in /dev/shm that libraries keep for whoever comes next: Fast DDS for the ports of a domain, LTTng
+for the machine."""
 LOST_S = 60.0
 """A model in use that does not come back within this time is lost [s]."""
 
@@ -153,14 +154,12 @@ def judge_loop(p99s: Sequence[tuple[float, float]], strikes: Sequence[float], wi
 def judge_end(left: Sequence[str]) -> list[Verdict]:
     """What the ended stack has left in /dev/shm.
 
-    Fast DDS never removes the queues of its ports, which the next participant of the domain uses again: they are
-    counted and not judged.
+    What libraries keep on purpose, which is used again by whoever comes next, is counted and not judged.
     """
-    ports = [name for name in left if FAST_DDS_PORT in name]
-    others = [name for name in left if FAST_DDS_PORT not in name]
+    others = [name for name in left if not any(kept in name for kept in LIBRARIES_KEEP)]
     words = f"{len(others)} ({', '.join(others[:3])})" if others else "0"
     return [
-        Verdict("end.ports", "Fast DDS's port queues left in /dev/shm", str(len(ports))),
+        Verdict("end.kept", "files that Fast DDS and LTTng keep in /dev/shm", str(len(left) - len(others))),
         Verdict("end.shm", "other files left in /dev/shm by the ended stack", words, "0", not others),
     ]
 
