@@ -60,11 +60,9 @@ def environment(nodes: Sequence[str], base: Mapping[str, str] | None = None) -> 
     """
     result = dict(os.environ if base is None else base)
     result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "driver" in nodes:
-        # Fast DDS as it comes loses most camera images between processes: the sender's shared memory segment is too
-        # small. The larger one costs the process 8 MB, so only who sends images has it.
+    if "FASTDDS_DEFAULT_PROFILES_FILE" not in result:  # how Fast DDS 3 calls it
         result.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(shared_folder("config") / "fastdds.xml"))
-    result.setdefault("MALLOC_ARENA_MAX", "2")
+    result.setdefault("MALLOC_ARENA_MAX", "1")
     result.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     result["PYTHONUNBUFFERED"] = "1"
     return result

@@ -6,7 +6,6 @@ import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median_low
 
 FRESH_S = 2.0
 """Results older than this say nothing about now [s]."""
@@ -120,7 +119,8 @@ def _steady(frames: Sequence[Sequence[Thing]]) -> tuple[Thing, ...]:
         having = [[thing for thing in things if thing.label == label] for things in frames]
         having = [things for things in having if things]
         if 2 * len(having) >= len(frames):
-            count = median_low([len(things) for things in having])
+            counts = sorted(len(things) for things in having)
+            count = counts[(len(counts) - 1) // 2]
             newest = having[-1]
             fullest = next(things for things in reversed(having) if len(things) >= count)
             steady.extend((newest if len(newest) >= count else fullest)[:count])

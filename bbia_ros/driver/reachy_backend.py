@@ -6,7 +6,6 @@ The same thread is the only one that writes to the robot, at a fixed rate (a flo
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import threading
 import time
@@ -44,11 +43,13 @@ def check_installed() -> None:
     Raises:
         BackendError: it is missing or too old.
     """
+    from importlib import metadata  # 2 MB, which only this backend needs
+
     if importlib.util.find_spec("reachy_mini") is None:
         raise BackendError(f"the backend reachy needs the SDK of the robot: {INSTALL}")
     try:
-        version = importlib.metadata.version("reachy-mini")
-    except importlib.metadata.PackageNotFoundError:
+        version = metadata.version("reachy-mini")
+    except metadata.PackageNotFoundError:
         raise BackendError(f"reachy_mini is there, but not as an installed package: {INSTALL}") from None
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < OLDEST:

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from bbia_ros.msg import Heartbeat, StackStatus
 from bbia_ros.ros import qos
+from bbia_ros.ros.footprint import leave_out_code_generator
 from bbia_ros.ros.process import make_executor
 from bbia_ros.srv import ManageNodes, ModelCommand, SetMode, UseModel
 
@@ -58,6 +59,7 @@ class ManagerClient:
         self._on_status = on_status
         self._stop = threading.Event()
         self._own = node is None
+        leave_out_code_generator()
         if node is None:
             self._context = Context()
             rclpy.init(args=[], context=self._context, domain_id=domain_id,

@@ -25,6 +25,7 @@ from typing import Any
 
 from bbia_ros.residency import accounting, wire
 from bbia_ros.residency.errors import NotPicklable
+from bbia_ros.residency.heap import trim
 
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = 500
@@ -62,7 +63,7 @@ class Worker:
                 self._current_engine = None
                 self._current = 0
                 if time.monotonic() - trimmed >= _TRIM_S:
-                    _trim()
+                    trim()
                     trimmed = time.monotonic()
             self._close_engines()
         except OSError:
@@ -144,7 +145,7 @@ class Worker:
         except AttributeError:
             raise ImportError(f"module {module_name} has no engine {class_name}") from None
         self._engines[model] = engine_class(**arguments)
-        _trim()
+        trim()
         held = max(accounting.uss_bytes("self") - before, 0)
         return held, max(accounting.peak_bytes("self") - before, held)
 
@@ -157,7 +158,7 @@ class Worker:
         finally:
             del engine
             gc.collect()
-            _trim()
+            trim()
         return before, accounting.uss_bytes("self")
 
     def _close_engines(self) -> None:
@@ -212,14 +213,6 @@ def _describe(error: BaseException) -> list[Any]:
         text = "(its message cannot be shown)"
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__)[-30:])
     return wire.pack((type(error).__name__, text[:4000], trace[-20000:]))
-
-
-def _trim() -> None:
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        # Not glibc: its allocator returns pages by itself.
-        pass
 
 
 def _settle_in(parent: int, nice: int) -> None:

@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bbia_ros.residency import Ledger, ModelInfo, Pool
 from bbia_ros.residency.accounting import pss_bytes
+from bbia_ros.residency.heap import trim
 
 GROUP_LIMITS: Mapping[str, int] = {"language": 4, "detector": 2, "stt": 2, "emotion": 2}
 """How many models of a group may be resident at once."""
 SAMPLE_S = 1.0
 """The process's PSS is read at most this often [s]; smaps_rollup takes milliseconds."""
+TRIM_S = 5.0
+"""What is free in the process's heap goes back to the system this often [s]: a transition leaves several megabytes."""
 
 
 class ProcessContext:
@@ -60,6 +63,7 @@ class ProcessContext:
         self._lock = threading.Lock()
         self._sampler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pss")
         self._pss, self._sampled_at, self._sampling = 0, float("-inf"), False
+        self._trimmed_at = time.monotonic()
         self.pool = (
             pool
             if pool is not None
@@ -112,6 +116,9 @@ class ProcessContext:
         self._sampler.shutdown(wait=True)
 
     def _sample(self) -> None:
+        if time.monotonic() - self._trimmed_at >= TRIM_S:
+            trim()
+            self._trimmed_at = time.monotonic()
         value = pss_bytes(os.getpid())
         with self._lock:
             self._pss, self._sampled_at, self._sampling = value, time.monotonic(), False

@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from bbia_ros.ros.context import ProcessContext
+from bbia_ros.ros.footprint import leave_out_code_generator
 from bbia_ros.ros.lifecycle import BbiaNode
 from bbia_ros.srv import FreeMemory
 
@@ -67,6 +68,7 @@ def run_process(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    leave_out_code_generator()
     rclpy.init(args=list(args) if args is not None else sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     context = ProcessContext(name, **pool)
     nodes: list[BbiaNode[Any]] = []

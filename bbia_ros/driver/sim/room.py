@@ -6,6 +6,7 @@ The robot's own voice is not in it: as if its echo were cancelled.
 from __future__ import annotations
 
 import collections
+import random
 import threading
 
 import numpy as np
@@ -29,9 +30,9 @@ class Room:
         self._lock = threading.Lock()
         self._lines: collections.deque[WavStream] = collections.deque()
         # One second of noise, repeated from a different place each time: cheaper than new noise for every piece.
-        generator = np.random.default_rng(seed)
-        self._noise = (generator.standard_normal(16_000) * 10.0 ** (NOISE_DBFS / 20.0)).astype(np.float32)
-        self._place = generator
+        self._random = random.Random(seed)  # numpy's generators would cost the process 2 MB
+        sigma = 10.0 ** (NOISE_DBFS / 20.0)
+        self._noise = np.array([self._random.gauss(0.0, sigma) for _ in range(16_000)], np.float32)
 
     def play(self, path: str, gain: float = 1.0) -> float:
         """Queues a WAV file behind those that wait.
@@ -52,7 +53,7 @@ class Room:
 
     def read(self) -> Samples:
         """Returns the next 20 ms."""
-        start = int(self._place.integers(0, len(self._noise) - TICK))
+        start = self._random.randrange(len(self._noise) - TICK)
         heard: Samples = self._noise[start : start + TICK].copy()
         with self._lock:
             if self._lines:
