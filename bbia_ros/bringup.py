@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bbia_ros.composition import COMPOSITIONS, DRIVERS, LOG_LEVELS, NODES, Options, ProcessPlan, plan_processes
+from bbia_ros.domain import set_middleware_defaults
 from bbia_ros.manager.children import STOP_S, Children, Program
 from bbia_ros.manager.claim import claim
 from bbia_ros.manager.parameter_files import BringupError, one_of
@@ -51,17 +52,10 @@ GUARD_S = 4.5
 """How long a process has for its orderly end once its parent is gone [s]."""
 
 
-def environment(nodes: Sequence[str], base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process: `base` (default: ours) with what it needs and the user has not set.
-
-    Args:
-        nodes: that the process runs.
-        base: environment to start from.
-    """
+def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process of the stack: `base` (default: ours) with what it needs and the user has not set."""
     result = dict(os.environ if base is None else base)
-    result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "FASTDDS_DEFAULT_PROFILES_FILE" not in result:  # how Fast DDS 3 calls it
-        result.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(shared_folder("config") / "fastdds.xml"))
+    set_middleware_defaults(result)
     result.setdefault("MALLOC_ARENA_MAX", "1")
     result.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     result["PYTHONUNBUFFERED"] = "1"
@@ -112,7 +106,7 @@ class Stack:
         self._on_event = on_event
         self._client: ManagerClient | None = None
         programs = [
-            Program(plan.name, plan.command("--end-with-stdin"), environment(plan.nodes), plan.stage)
+            Program(plan.name, plan.command("--end-with-stdin"), environment(), plan.stage)
             for plan in self.plans
         ]
         self._children = Children(programs, self.log_folder, on_line, self._note)

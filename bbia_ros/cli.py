@@ -71,7 +71,9 @@ def use_domain(domain: int | None) -> None:
     Raises:
         WrongInput: no such domain.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    from bbia_ros.domain import set_middleware_defaults
+
+    set_middleware_defaults(os.environ)
     if domain is not None:
         if not 0 <= domain <= 232:
             raise WrongInput(f"ROS domain {domain} does not exist; use 0 to 232")

@@ -1,14 +1,28 @@
-"""A ROS domain that nobody on this machine uses, for runs that must not meet another stack."""
+"""How our processes find each other: the middleware's settings, and a ROS domain that nobody on this machine uses."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
+
+from bbia_ros.resources import shared_folder
 
 LAST_DOMAIN = 101
 """Highest domain whose ports lie below Linux's ephemeral range."""
 PORT_BASE, PORT_GAIN = 7400, 250
 """Ports of a domain begin at PORT_BASE + PORT_GAIN * domain (DDS-RTPS 9.6.1.1)."""
+
+
+def set_middleware_defaults(environment: MutableMapping[str, str]) -> None:
+    """Sets what the user has not set himself: discovery on this machine only, and our profile of Fast DDS.
+
+    Args:
+        environment: of a process that is to be started, or `os.environ` before rclpy is initialised.
+    """
+    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    if "FASTDDS_DEFAULT_PROFILES_FILE" not in environment:  # the name that Fast DDS 3 gives it
+        environment.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(shared_folder("config") / "fastdds.xml"))
 
 
 def free_domain(tables: tuple[Path, ...] = (Path("/proc/net/udp"), Path("/proc/net/udp6"))) -> int:
@@ -35,6 +49,7 @@ def use_private_graph(domain: int | None = None) -> int:
     chosen = free_domain() if domain is None else domain
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(chosen)
+    set_middleware_defaults(os.environ)
     return chosen
 
 

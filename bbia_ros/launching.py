@@ -36,7 +36,7 @@ def actions(context: Any) -> list[Any]:
     return [
         ExecuteProcess(
             # launch gives each process a pipe as its standard input: killed outright, launch takes the stack along.
-            name=plan.name, cmd=plan.command("--end-with-stdin"), env=environment(plan.nodes), output="screen",
+            name=plan.name, cmd=plan.command("--end-with-stdin"), env=environment(), output="screen",
             respawn=True, respawn_delay=1.0, sigterm_timeout="5", sigkill_timeout="5",
         )
         for plan in plans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -26,11 +27,19 @@ sys.stdin.readline()
 """
 
 
+TUNED = ("FASTRTPS_DEFAULT_PROFILES_FILE", "MALLOC_ARENA_MAX")
+"""Settings of our own that a bare node does not have."""
+
+
 def total_pss_mb(nodes_per_process: Iterable[int]) -> float:
     """PSS of such processes together, all alive at the same time [MB]."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PROGRAM, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={name: value for name, value in os.environ.items() if name not in TUNED},
         )
         for count in nodes_per_process
     ]

@@ -126,9 +126,9 @@ def test_overrides_are_split_and_read_as_yaml():
             parse_override(wrong, NODES)
 
 
-def test_only_the_sender_of_images_pays_for_large_messages_and_the_user_wins():
-    assert environment(["driver", "motion"], {})["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("config/fastdds.xml")
-    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment(["manager"], {})
+def test_every_process_gets_our_profile_of_fast_dds_and_the_user_wins():
+    assert environment({})["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("config/fastdds.xml")
     own = {"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
-    assert environment(["driver"], own).items() >= own.items()
-    assert environment(["driver"], {})["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert environment(own).items() >= own.items()
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment({"FASTDDS_DEFAULT_PROFILES_FILE": "/3.xml"})
+    assert environment({})["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
