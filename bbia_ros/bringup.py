@@ -30,7 +30,6 @@ from bbia_ros.domain import set_middleware_defaults
 from bbia_ros.manager.children import STOP_S, Children, Program
 from bbia_ros.manager.claim import claim
 from bbia_ros.manager.parameter_files import BringupError, one_of
-from bbia_ros.resources import shared_folder
 
 if TYPE_CHECKING:
     from bbia_ros.manager.client import ManagerClient
@@ -106,8 +105,7 @@ class Stack:
         self._on_event = on_event
         self._client: ManagerClient | None = None
         programs = [
-            Program(plan.name, plan.command("--end-with-stdin"), environment(), plan.stage)
-            for plan in self.plans
+            Program(plan.name, plan.command("--end-with-stdin"), environment(), plan.stage) for plan in self.plans
         ]
         self._children = Children(programs, self.log_folder, on_line, self._note)
 

@@ -2,7 +2,7 @@
 
     python tools/memory_map.py PID [PID ...]      one table per process; with --tree, their descendants too
 
-`heap` is what malloc holds, `anonymous` everything without a file (Python's arenas, large blocks, data of libraries that
+`heap` is what malloc holds, `anonymous` all else without a file (Python's arenas, large blocks, data of libraries that
 was written to), `stack` the stacks that threads have touched, and each file or shared memory segment has a line.
 """
 
