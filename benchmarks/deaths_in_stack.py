@@ -126,9 +126,9 @@ class Visit:
             RuntimeError: it has no worker.
         """
         if not self.pid(task):  # evicted meanwhile
-            self._chat(QUESTION if task == "chat" else "What do you see?", speak=True)
-            self._quiet()
             begin = self.stage.now_ns()
+            self._chat(QUESTION if task == "chat" else "What do you see?", speak=True)
+            self._spoken(begin)
             self.stage.wait("manager/status", lambda m: _loaded(m, task, 0), LONGEST_BACK_S, begin)
         pid = self.pid(task)
         if not pid:
@@ -168,7 +168,7 @@ class Visit:
         self.play.pause(0.35)  # the line is being transcribed on trial by now
         killed = self._sigkill(pid)
         took = self._after(killed, "speech/heard", lambda message: message.final)
-        self._quiet()
+        self._spoken(killed)
         return took
 
     def _speaking(self, pid: int) -> float | None:
@@ -178,7 +178,7 @@ class Visit:
         killed = self._sigkill(pid)
         took = self._after(killed, "audio/speaker", lambda message: len(message.samples) > 0)
         started.join()
-        self._quiet()
+        self._spoken(killed)
         return took
 
     def _thinking(self, pid: int) -> float | None:
@@ -215,9 +215,12 @@ class Visit:
 
         self.stage.act(Chat, "dialogue/chat", Chat.Goal(text=text, speak=speak), LONGEST_BACK_S)
 
-    def _quiet(self) -> None:
-        """Waits until the robot has finished speaking."""
-        self.stage.wait("speech/activity", lambda m: not m.robot_speaking, LONGEST_BACK_S, self.stage.now_ns())
+    def _spoken(self, since_ns: int) -> None:
+        """Waits until the answer that was given since then has been spoken; who kills next must not meet it."""
+        turn = self.stage.wait("dialogue/turns", lambda m: m.role == "robot" and m.final, LONGEST_BACK_S, since_ns)
+        if turn is not None and turn.utterance_id:
+            over = turn.utterance_id
+            self.stage.wait("audio/playback", lambda m: m.done and m.utterance_id == over, LONGEST_BACK_S, since_ns)
 
 
 def _later(function: Callable[[], Any]) -> Any:
