@@ -8,7 +8,6 @@ Run with `bbia bench memory`, or alone: `python -m benchmarks.activation [--quic
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
+from bbia_ros.domain import use_private_graph
 from bbia_ros.residency import Measurements, ModelSpec, ModelState, Pool
 from benchmarks.dialogue import MESSAGES
 from benchmarks.harness import Figure, figure, main
@@ -52,7 +52,7 @@ os._exit(0)
 
 def figures(quick: bool) -> list[Figure]:
     """Each model alone, all together, and chat's first token; `quick` measures each once."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_private_graph()
     rounds = 1 if quick else 5
     specs = default_specs()
     found = [*(alone(task, specs[task], rounds) for task in ALONE), together(max(1, rounds // 2))]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bbia_ros.domain import use_private_graph
 from bbia_ros.residency import Lease, Measurements, ModelSpec, ModelState, Pool, WorkerDied
 from benchmarks.dialogue import MESSAGES
 from benchmarks.harness import Figure, figure, main
@@ -46,7 +47,7 @@ class Death:
 
 def figures(quick: bool) -> list[Figure]:
     """Kills the worker of each model; `quick` once instead of three times."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_private_graph()
     specs = default_specs()
     deaths: dict[str, list[Death]] = {}
     with Pool(measurements=Measurements("")) as pool:

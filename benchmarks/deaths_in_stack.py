@@ -37,20 +37,20 @@ def figures(quick: bool) -> list[Figure]:
     """Kills every worker once; `quick` does the same."""
     from bbia_ros.bringup import Options, Stack
     from bbia_ros.demo.memory import MemoryMeter
-    from bbia_ros.demo.node import Stage
     from bbia_ros.demo.play import LINES, Play
-    from bbia_ros.domain import free_domain
+    from bbia_ros.demo.topics import TOPICS
+    from bbia_ros.domain import use_private_graph
     from bbia_ros.speech.lines import synthesize_lines
+    from bbia_ros.stage.node import Stage
 
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    use_private_graph()
     lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
     with tempfile.TemporaryDirectory(prefix="bbia-bench-") as folder:
         options = Options(
             mode="sleep", driver="mujoco", profile="lite",
             parameters={"dialogue": {"memory.folder": str(Path(folder) / "memory")}},
         )  # fmt: skip
-        stage, meter = Stage(options.namespace), MemoryMeter(list)
+        stage, meter = Stage(options.namespace, TOPICS), MemoryMeter(list)
         play = Play(stage, meter, lines, lambda _: None)
         try:
             with Stack(options, log_folder=Path(folder) / "log") as stack:

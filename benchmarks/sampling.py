@@ -1,22 +1,21 @@
 """Memory of a stack's processes sampled over time, straight from /proc: nothing here trusts what the stack says.
 
-Every process below the roots counts; a worker is one that runs bbia_ros.residency.worker. PSS is shared fairly among
-the processes that map a page, private bytes are what comes back when the process ends (residency/accounting.py).
+Every process of the stack counts, with all that descend from it. PSS is shared fairly among the processes that map a
+page, private bytes are what comes back when the process ends (residency/accounting.py).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from bbia_ros.residency.accounting import Memory, memory
 from bbia_ros.residency.errors import ProcessGone
+from bbia_ros.soak.processes import WORKER, family
 
-WORKER = "bbia_ros.residency.worker"
 KEPT = 20_000
 """Most samples of one sampler: half an hour at 10 Hz."""
 
@@ -27,8 +26,8 @@ class Sample:
 
     Attributes:
         stamp_s: time.monotonic() when the reading was half done [s].
-        shells: pid -> memory of the processes that are no workers.
-        workers: pid -> memory of the workers.
+        shells: pid -> memory of all others.
+        workers: pid -> memory of those that run models.
     """
 
     stamp_s: float
@@ -98,68 +97,37 @@ def mean(series: Sequence[tuple[float, float]]) -> float:
     return area / (series[-1][0] - series[0][0])
 
 
-def family(roots: Iterable[int], proc: Path = Path("/proc")) -> list[int]:
-    """The processes and all that descend from them, parents first; who ends meanwhile is left out."""
-    children: dict[int, list[int]] = {}
-    present = set()
-    for entry in proc.iterdir():
-        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
-            present.add(int(entry.name))
-            children.setdefault(parent, []).append(int(entry.name))
-    found: list[int] = []
-    waiting = [pid for pid in dict.fromkeys(roots) if pid in present]
-    while waiting:
-        pid = waiting.pop(0)
-        if pid not in found:
-            found.append(pid)
-            waiting += children.get(pid, [])
-    return found
-
-
-def is_worker(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether the process runs a model for a pool."""
-    try:
-        return WORKER in (proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return False
-
-
-def take(roots: Iterable[int], workers: dict[int, bool] | None = None) -> Sample:
-    """A sample now.
+def take(processes: Mapping[str, int]) -> Sample:
+    """A sample now; who ends meanwhile is left out.
 
     Args:
-        roots: pids of the stack's processes.
-        workers: what is known of pids: whether they are workers. Updated; a command line does not change.
+        processes: pids of the stack's processes by name, children of this one.
     """
-    known = {} if workers is None else workers
     begun = time.monotonic()
-    sorted_out: dict[bool, dict[int, Memory]] = {False: {}, True: {}}
-    for pid in family(roots):
+    shells: dict[int, Memory] = {}
+    workers: dict[int, Memory] = {}
+    for member in family(processes):
         try:
-            figures = memory(pid)
+            (workers if member.kind == WORKER else shells)[member.pid] = memory(member.pid)
         except ProcessGone:
             continue
-        if not known.get(pid):  # between fork and exec a worker looks like its parent
-            known[pid] = is_worker(pid)
-        sorted_out[known[pid]][pid] = figures
-    return Sample((begun + time.monotonic()) / 2, sorted_out[False], sorted_out[True])
+    return Sample((begun + time.monotonic()) / 2, shells, workers)
 
 
 class Sampler:
     """Samples in a thread of its own.
 
     Args:
-        roots: asked before each sample for the pids of the stack's processes.
+        processes: asked before each sample for the pids of the stack's processes by name, children of this one.
         period_s: from the begin of one sample to the next [s].
 
     Attributes:
         samples: in order; at most KEPT, then sampling stops.
     """
 
-    def __init__(self, roots: Callable[[], Iterable[int]], period_s: float = 0.1) -> None:
+    def __init__(self, processes: Callable[[], Mapping[str, int]], period_s: float = 0.1) -> None:
         self.samples: list[Sample] = []
-        self._roots, self._period_s = roots, period_s
-        self._known: dict[int, bool] = {}
+        self._processes, self._period_s = processes, period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
@@ -182,14 +150,5 @@ class Sampler:
     def _run(self) -> None:
         due = time.monotonic()
         while len(self.samples) < KEPT and not self._stop.wait(max(0.0, due - time.monotonic())):
-            self.samples.append(take(self._roots(), self._known))
+            self.samples.append(take(self._processes()))
             due = max(due + self._period_s, time.monotonic())
-
-
-def _parent(process: Path) -> int | None:
-    """Parent of a process from its stat file; None: it has ended."""
-    try:
-        # The name in brackets may hold spaces and brackets of its own.
-        return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return None

@@ -7,7 +7,6 @@ Run with `bbia bench memory`, or alone: `python -m benchmarks.shells [--quick]`.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -26,10 +25,9 @@ SETTLE_S = 5.0
 def figures(quick: bool) -> list[Figure]:
     """Brings the stack up once with the simulated robot; `quick` does the same."""
     from bbia_ros.bringup import Options, Stack
-    from bbia_ros.domain import free_domain
+    from bbia_ros.domain import use_private_graph
 
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    use_private_graph()
     with tempfile.TemporaryDirectory(prefix="bbia-bench-") as folder:
         options = Options(mode="sleep", driver="mujoco", profile="lite")
         with Stack(options, log_folder=Path(folder)) as stack:
@@ -38,7 +36,7 @@ def figures(quick: bool) -> list[Figure]:
             time.sleep(SETTLE_S)
             samples = []
             for _ in range(5):
-                samples.append(take(stack.pids()))
+                samples.append(take(stack.processes))
                 time.sleep(0.2)
             names = {pid: name for name, pid in stack.processes.items()}
     bare = total_pss_mb([len(nodes) for nodes in COMPOSITIONS["split"].values()])

@@ -8,7 +8,6 @@ Run with `bbia bench memory`, or alone: `python -m benchmarks.small_budget [--qu
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -71,13 +70,13 @@ def converse(budget_mb: float, quick: bool = False, note: Callable[[str], None] 
     """
     from bbia_ros.bringup import Options, Stack
     from bbia_ros.demo.memory import MemoryMeter
-    from bbia_ros.demo.node import Stage
     from bbia_ros.demo.play import LINES, Play
-    from bbia_ros.domain import free_domain
+    from bbia_ros.demo.topics import TOPICS
+    from bbia_ros.domain import use_private_graph
     from bbia_ros.speech.lines import synthesize_lines
+    from bbia_ros.stage.node import Stage
 
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    use_private_graph()
     lines = dict(zip(LINES, synthesize_lines(list(LINES.values())), strict=True))
     talk = Talk()
     with tempfile.TemporaryDirectory(prefix="bbia-bench-") as folder:
@@ -90,11 +89,11 @@ def converse(budget_mb: float, quick: bool = False, note: Callable[[str], None] 
                 "dialogue": {"memory.folder": str(Path(folder) / "memory")},
             },
         )
-        stage, stack = Stage(options.namespace), Stack(options, log_folder=Path(folder) / "log")
+        stage, stack = Stage(options.namespace, TOPICS), Stack(options, log_folder=Path(folder) / "log")
         meter = MemoryMeter(list)  # the play wants one; ours is the sampler
         play = Play(stage, meter, lines, note)
         try:
-            with stack, Sampler(stack.pids) as sampler:
+            with stack, Sampler(lambda: stack.processes) as sampler:
                 stack.wait_ready()
                 play.set_mode("converse", "begin")
                 play.visitor(0.0, 0.0)
