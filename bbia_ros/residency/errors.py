@@ -11,8 +11,20 @@ class AdmissionRefused(ResidencyError):
     """The model does not fit and nothing that may go would make enough room; the message names who holds what."""
 
 
+class Outgrown(AdmissionRefused):
+    """The model took more memory while it loaded than it was admitted with, there was no more, and it was ended.
+
+    The message names how much it was admitted with, how much it had reached and who holds the rest. The next load asks
+    for what it had reached.
+    """
+
+
 class LoadFailed(ResidencyError):
     """The engine could not be built: its constructor raised, or its worker did not start."""
+
+
+class OutOfMemory(LoadFailed):
+    """The system gave the engine no memory while it was being built, whatever the budget says."""
 
 
 class ModelFailed(ResidencyError):
@@ -36,11 +48,15 @@ class LeaseReleased(ResidencyError):
 
 
 class SpecConflict(ResidencyError):
-    """A model of this name is held already, with other settings."""
+    """A model of this name is held already, with other settings; or its worker is, by a model with other ones."""
 
 
 class NotPicklable(ResidencyError):
     """Something that should cross to a worker cannot be pickled, or is too large."""
+
+
+class NoSharedMemory(ResidencyError):
+    """An array is too large to cross without shared memory, and the system has none left. The worker lives on."""
 
 
 class LedgerError(ResidencyError):

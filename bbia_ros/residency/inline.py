@@ -11,7 +11,7 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bbia_ros.residency import accounting
@@ -23,6 +23,7 @@ class InlineWorker:
     """Builds and calls engines in the calling threads, one call at a time."""
 
     blameless = False
+    inline = True
     death_fd = -1
 
     def __init__(self) -> None:
@@ -30,13 +31,21 @@ class InlineWorker:
         self.dead = False
         self._turn = threading.Lock()
         self._engines: dict[str, Any] = {}
+        self._held: dict[str, int] = {}
+        """What building each of them added [bytes]."""
         self._ending = False
         self._before = 0
 
     def load(
-        self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float
+        self,
+        call: Call,
+        model: str,
+        engine: str,
+        arguments: Mapping[str, Any],
+        timeout_s: float,
+        watch: Callable[[], None] | None = None,
     ) -> tuple[int, int]:
-        """Build an engine here."""
+        """Build an engine here; nobody can watch it meanwhile."""
         before = accounting.uss_bytes("self")
         with self._turn:
             module, _, name = engine.partition(":")
@@ -44,13 +53,24 @@ class InlineWorker:
                 self._engines[model] = getattr(importlib.import_module(module), name)(**arguments)
             except Exception as error:
                 raise _engine_error(error) from error
-        held = max(accounting.uss_bytes("self") - before, 1)
+        held = self._held[model] = max(accounting.uss_bytes("self") - before, 1)
         return held, held
+
+    def private_over(self, limit: int) -> int:
+        """Always 0: what is ours and what is an engine's cannot be told apart."""
+        return 0
+
+    def pause(self) -> None:
+        """Nothing can be stopped here."""
+
+    def resume(self) -> None:
+        """Nothing was stopped."""
 
     def unload(self, model: str, timeout_s: float = 30.0) -> tuple[int, int]:
         """Drop an engine."""
         before = accounting.uss_bytes("self")
         with self._turn:
+            self._held.pop(model, None)
             _close(self._engines.pop(model, None))
         gc.collect()
         return before, accounting.uss_bytes("self")
@@ -91,7 +111,11 @@ class InlineWorker:
         self._before = accounting.uss_bytes("self")
 
     def finish_end(self, deadline: float) -> tuple[int, int]:
-        """Close and drop the engines, waiting for a running call until the deadline."""
+        """Close and drop the engines, waiting for a running call until the deadline.
+
+        Returns:
+            What building them had added, or what came back if that is more; and what came back.
+        """
         taken = self._turn.acquire(timeout=max(0.0, deadline - time.monotonic()))
         engines, self._engines = self._engines, {}
         self.dead = True
@@ -103,7 +127,7 @@ class InlineWorker:
                 self._turn.release()
         gc.collect()
         back = max(0, self._before - accounting.uss_bytes("self"))
-        return back, back
+        return max(sum(self._held.values()), back), back
 
     def kill(self, reason: str, blame: bool = True) -> None:
         """Nothing can be killed here: the load or call goes on to its end, and is not waited for."""

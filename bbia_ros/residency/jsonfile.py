@@ -47,6 +47,14 @@ class SharedJson:
         """The object now; empty if there is no file."""
         return self._read()
 
+    def version(self) -> object:
+        """Differs after each change; None if there is no file."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         try:

@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ class LedgerEntry:
         task: What it is for.
         group: Its limit group or empty.
         bytes: What it counts for against the budget.
-        state: "loading", "loaded" or "loaded, pinned".
+        state: "loading", "loaded", "loaded, pinned" or "leaving".
         process: Name of the process that holds it.
         pid: Of that process (not of the worker).
-        settled_bytes: Of one that is loading: what it is expected to keep of its reservation, 0 if not known;
-            else the same as `bytes`.
+        settled_bytes: What it will count for soon: of one that is loading what it is expected to keep of its
+            reservation, 0 if not known; of one that leaves 0; else the same as `bytes`.
     """
 
     name: str
@@ -45,13 +45,9 @@ class LedgerEntry:
     pid: int
     settled_bytes: int
 
-    @property
-    def loading(self) -> bool:
-        """Whether its reservation is one for the peak of a load that goes on."""
-        return self.state == LOADING
-
 
 LOADING = "loading"
+LEAVING = "leaving"
 
 
 def runtime_directory() -> Path:
@@ -154,6 +150,25 @@ class Ledger:
                 self._mine.pop(name, None)
             data["entries"] = self._live(data)
 
+    def retire(self, choose: Callable[[Limits | None, list[LedgerEntry]], Iterable[str]]) -> None:
+        """Decide, while no other process can, which of our models leave, and have the others see it.
+
+        Args:
+            choose: Gets the limits in force and all entries; returns the names of ours that leave. Must be quick.
+
+        Raises:
+            LedgerError: The file cannot be used. Whatever `choose` returned is to be done all the same.
+        """
+        with self._file.change() as data:
+            for name in choose(self._limits_in(data), self._listed(data)):
+                if name in self._mine:
+                    self._mine[name]["state"] = LEAVING
+            data["entries"] = self._live(data)
+
+    def version(self) -> object:
+        """Differs after each change by whichever process; cheap."""
+        return self._file.version()
+
     def clear(self) -> None:
         """Drop everything of this process; limits stay."""
         self.release(list(self._mine))
@@ -164,7 +179,7 @@ class Ledger:
 
     def others(self) -> list[Occupant]:
         """What the other live processes hold or are loading."""
-        return [occupant(entry) for entry in self.entries() if entry.pid != self.pid]
+        return occupants_elsewhere(self.entries(), self)
 
     def set_limits(self, limits: Limits) -> None:
         """Put limits in force for every pool of the stack, until others are set.
@@ -202,7 +217,7 @@ class Ledger:
                 state=entry["state"],
                 process=entry["process"],
                 pid=entry["pid"],
-                settled_bytes=_count(entry, "settled") if entry["state"] == LOADING else entry["bytes"],
+                settled_bytes={LOADING: _count(entry, "settled"), LEAVING: 0}.get(entry["state"], entry["bytes"]),
             )
             for entry in (self._live(data, keep_ours=not self._mine)).values()
         ]
@@ -255,17 +270,21 @@ class Ledger:
         return live
 
 
-def occupant(entry: LedgerEntry) -> Occupant:
-    """A model of another process as the admission sees it: it takes room, and only its own pool may let it go."""
-    return Occupant(
-        name=entry.name,
-        group=entry.group,
-        size=entry.bytes,
-        last_used=0.0,
-        evictable=False,
-        state=f"{entry.state} in {entry.process}",
-        settled=entry.settled_bytes,
-    )
+def occupants_elsewhere(entries: Iterable[LedgerEntry], ours: Ledger | None) -> list[Occupant]:
+    """Models of other processes as the admission sees them: they take room, and only their own pool lets them go."""
+    return [
+        Occupant(
+            name=entry.name,
+            group=entry.group,
+            size=entry.bytes,
+            last_used=0.0,
+            evictable=False,
+            state=f"{entry.state} in {entry.process}",
+            settled=entry.settled_bytes,
+        )
+        for entry in entries
+        if ours is None or entry.pid != ours.pid
+    ]
 
 
 def _text(entry: dict[str, Any], key: str) -> str:

@@ -1,20 +1,24 @@
-"""Brings models into memory: makes room, reserves it, starts the worker, builds the engine."""
+"""Brings models into memory: has room made, starts the worker, builds the engine."""
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
 
-from bbia_ros.residency import admission
 from bbia_ros.residency.admission import Force
+from bbia_ros.residency.admitting import Admitter
 from bbia_ros.residency.errors import (
+    AdmissionRefused,
     CallCancelled,
     CallTimeout,
     EngineError,
     LoadFailed,
+    OutOfMemory,
     ResidencyError,
     WorkerDied,
 )
@@ -24,38 +28,34 @@ from bbia_ros.residency.spec import ModelSpec
 from bbia_ros.residency.unloading import END_GRACE_S, Unloader
 
 _log = logging.getLogger(__name__)
-_ADMISSION_ROUNDS = 8
-SETTLE_S = 2.0
-"""A load that lacks room waits so long for other loads to give back what they need only while they go on."""
-_LEDGER_PERIOD_S = 0.05
-"""Loads of other processes are seen in the ledger only: looked at so often meanwhile."""
+_NO_MEMORY = re.compile(r"bad_alloc|cannot allocate memory|failed to allocate|out of memory", re.IGNORECASE)
+"""How native libraries tell that an allocation failed."""
 
 
 class Loader:
-    """Loads models, each in a thread of its own that ends with the load; admissions happen one at a time.
+    """Loads models, each in a thread of its own that ends with the load.
 
     Args:
         registry: The pool's books.
-        unloader: Evicts.
+        unloader: Ends what did not work.
+        admitter: Finds room.
         start_worker: Starts a worker for a model.
-        ask: See `Pool`.
-        settle_s: See SETTLE_S; for tests.
+        start_process: The same for a model that leaked in our own process.
     """
 
     def __init__(
         self,
         registry: Registry,
         unloader: Unloader,
+        admitter: Admitter,
         start_worker: Callable[[ModelSpec], Worker],
-        ask: Callable[[int, str], int] | None,
-        settle_s: float = SETTLE_S,
+        start_process: Callable[[ModelSpec], Worker],
     ) -> None:
         self._registry = registry
         self._unloader = unloader
+        self._admitter = admitter
         self._start_worker = start_worker
-        self._admission = threading.Lock()
-        self._settle_s = settle_s
-        self.ask = ask
+        self._start_process = start_process
 
     def load_once(self, resident: Resident, force: Force = Force.FULL, safe_s: float = 0.0) -> Load:
         """The load that goes on, or a new one; with the registry's lock held."""
@@ -75,7 +75,7 @@ class Loader:
             self._registry.room.notify_all()
         worker = load.worker
         if worker is not None:
-            load.call.cancel(_unwanted(load))
+            load.call.cancel(load.unwanted())
             worker.kill(f"{load.call.label} was cancelled", blame=False)
 
     def _load(self, resident: Resident, load: Load) -> None:
@@ -90,8 +90,8 @@ class Loader:
             delay = resident.retry_at - registry.clock()
             if delay > 0:
                 load.aborted.wait(delay)
-            _check(load)
-            self._admit(resident, load)
+            load.check()
+            self._admitter.admit(resident, load, max(self._registry.measurements.peak_bytes(resident.spec), 1))
             self._build(resident, load)
         except ResidencyError as caught:
             error = caught
@@ -117,85 +117,6 @@ class Loader:
         load.done.set_result(None)
         registry.changed()
 
-    # --- admission ---------------------------------------------------------------------------------------
-
-    def _admit(self, resident: Resident, load: Load) -> None:
-        """Make room and reserve it.
-
-        Raises:
-            AdmissionRefused: It does not fit.
-            LedgerError: The ledger cannot be used.
-        """
-        registry, spec = self._registry, resident.spec
-        deadline = time.monotonic() + self._settle_s
-        asked = False
-        while True:
-            with registry.lock:
-                force, settles = load.force, registry.settles
-            with self._admission:
-                plan = self._try(resident, load, force)
-            left = deadline - time.monotonic()
-            if plan.refusal is None:
-                return
-            if plan.hope and left > 0:
-                with registry.lock:
-                    registry.room.wait_for(
-                        lambda seen=settles: registry.settles != seen or load.aborted.is_set(),  # type: ignore[misc]
-                        min(left, _LEDGER_PERIOD_S) if registry.ledger is not None else left,
-                    )
-            elif plan.missing and not asked:
-                asked = True
-                self._ask(plan.missing, spec.name)
-            else:
-                with registry.lock:
-                    if load.force is force:
-                        load.refused = force
-                        raise plan.refusal
-                # Meanwhile somebody came who may do more.
-
-    def _try(self, resident: Resident, load: Load, force: Force) -> admission.Plan:
-        """Evict who must go and reserve; returns the plan with the refusal if that is not enough."""
-        registry, spec = self._registry, resident.spec
-        need = max(registry.measurements.peak_bytes(spec), 1)
-        settled = registry.measurements.settled_bytes(spec)
-        request = admission.Request(spec.name, spec.group, need, force)
-        for _ in range(_ADMISSION_ROUNDS):
-            _check(load)
-            limits, others = registry.view()
-            with registry.lock:
-                ours = [one for one in registry.occupants() if one.name != spec.name]
-                plan = admission.plan(request, ours, others, limits, registry.clock())
-                leaving = [registry.residents[name] for name in plan.victims]
-                registry.mark_leaving(leaving)
-                on_their_way = [one.gone for one in registry.residents.values() if one.gone is not None]
-                if plan.refusal is None and not leaving:
-                    # Pending loads count from here on.
-                    resident.reserved, resident.settled = need, settled
-            if leaving:
-                self._unloader.retire(leaving, "evicted")
-            elif plan.refusal is not None:
-                if not on_their_way:
-                    return plan
-                # What is being unloaded anyway may be enough.
-                wait(on_their_way, 1.0)
-            elif registry.reserve(resident, limits):
-                return plan
-            else:
-                # Another process was quicker: look again.
-                with registry.lock:
-                    resident.reserved = 0
-        if plan.refusal is None:
-            refusal = admission.refuse_bytes(spec.name, need, limits.budget_bytes or 0, [*ours, *others])
-            plan = admission.Plan(refusal=refusal)
-        return plan
-
-    def _ask(self, missing: int, requester: str) -> None:
-        if self.ask is not None:
-            try:
-                self.ask(missing, requester)
-            except Exception:
-                _log.exception("asking other processes for memory failed")
-
     # --- building ----------------------------------------------------------------------------------------
 
     def _build(self, resident: Resident, load: Load) -> None:
@@ -206,24 +127,31 @@ class Loader:
             CallCancelled: Nobody wants it any more.
         """
         registry, spec = self._registry, resident.spec
-        began = registry.clock()
+        began, built = registry.clock(), False
         with registry.lock:
             key = f"worker {spec.worker}" if spec.worker else f"model {spec.name}"
+            if resident.leaking:
+                key += ", in a process"
             host = registry.hosts.setdefault(key, Host(key))
             host.models.add(spec.name)
         try:
             with host.lock:
                 if host.worker is None:
-                    host.worker = self._start_worker(spec)
+                    host.worker = (self._start_process if resident.leaking else self._start_worker)(spec)
                     # So that its death is noticed while it loads.
                     registry.wake()
             load.worker = None if spec.worker else host.worker
-            _check(load)
-            held, peak = host.worker.load(load.call, spec.name, spec.engine, spec.arguments, spec.load_timeout_s)
+            load.check()
+            watch = functools.partial(self._watch, resident, load, host)
+            timeout_s = spec.load_timeout_s
+            held, peak = host.worker.load(load.call, spec.name, spec.engine, spec.arguments, timeout_s, watch)
+            built = True
+            if held > resident.reserved:
+                self._admitter.enlarge(resident, load, held)
         except BaseException as error:
-            self._give_up(host, spec.name)
+            self._give_up(host, spec.name, built)
             if load.aborted.is_set() or isinstance(error, CallCancelled):
-                raise _unwanted(load) from error
+                raise load.unwanted() from error
             raise _load_failed(spec, error) from error
         load_s = registry.clock() - began
         registry.measurements.record(spec, held, peak, load_s)
@@ -245,9 +173,27 @@ class Loader:
                 registry.mark_leaving([resident])
         if abandoned:
             self._unloader.retire([resident], "released")
-            raise _unwanted(load)
+            raise load.unwanted()
 
-    def _give_up(self, host: Host, name: str) -> None:
+    def _watch(self, resident: Resident, load: Load, host: Host) -> None:
+        """While the worker builds the engine: see that it takes no more than was reserved.
+
+        Raises:
+            Outgrown: It does, and there is no more room.
+        """
+        registry, worker = self._registry, host.worker
+        assert worker is not None
+        with registry.lock:
+            admitted = sum(one.reserved for name in host.models if (one := registry.residents.get(name)) is not None)
+        private = worker.private_over(admitted)
+        if private:
+            worker.pause()
+            try:
+                self._admitter.enlarge(resident, load, resident.reserved + private - admitted)
+            finally:
+                worker.resume()
+
+    def _give_up(self, host: Host, name: str, built: bool) -> None:
         """After a failed load: the worker goes too unless other models live in it."""
         registry = self._registry
         worker = host.worker
@@ -258,27 +204,37 @@ class Loader:
             alone = not host.models
             if alone and registry.hosts.get(host.key) is host:
                 del registry.hosts[host.key]
-        if worker is not None and alone and not worker.dead:
+        if worker is None or worker.dead:
+            return
+        if alone:
             worker.begin_end()
             worker.finish_end(time.monotonic() + END_GRACE_S)
+        elif built:
+            try:
+                worker.unload(name)
+            except ResidencyError as error:
+                _log.warning("unloading %s: %s", name, error)
 
 
 def _load_failed(spec: ModelSpec, error: BaseException) -> ResidencyError:
+    if isinstance(error, AdmissionRefused):
+        return error
+    failed = f"{spec.name} could not be loaded"
     if isinstance(error, CallTimeout):
-        return LoadFailed(f"{spec.name} could not be loaded within {spec.load_timeout_s:g} s")
+        return LoadFailed(
+            f"{failed} within {spec.load_timeout_s:g} s and its worker was ended: the engine {spec.engine} hangs, or "
+            "needs a larger load_timeout_s"
+        )
     if isinstance(error, OSError):
-        return LoadFailed(f"{spec.name} could not be loaded: its worker did not start ({error})")
+        return LoadFailed(f"{failed}: its worker did not start ({error})")
     if isinstance(error, EngineError) and error.kind in ("ImportError", "ModuleNotFoundError"):
-        return LoadFailed(f"{spec.name} could not be loaded: {error} (engine {spec.engine})")
-    if isinstance(error, (ResidencyError, WorkerDied)):
-        return LoadFailed(f"{spec.name} could not be loaded: {error}")
-    return LoadFailed(f"{spec.name} could not be loaded: {type(error).__name__}: {error}")
-
-
-def _unwanted(load: Load) -> CallCancelled:
-    return CallCancelled(f"{load.call.label} was cancelled: the last lease was released")
-
-
-def _check(load: Load) -> None:
-    if load.aborted.is_set():
-        raise _unwanted(load)
+        install = ": install it" if error.kind == "ModuleNotFoundError" else ""
+        return LoadFailed(f"{failed}: {error} (engine {spec.engine}){install}")
+    if isinstance(error, EngineError) and (error.kind == "MemoryError" or _NO_MEMORY.search(str(error))):
+        why = "" if str(error) == error.kind else f" ({error})"
+        return OutOfMemory(f"{failed}: the system gave it no memory{why}: free some, or choose a smaller model")
+    if isinstance(error, WorkerDied) and any(signal in str(error) for signal in ("SIGABRT", "SIGKILL")):
+        return LoadFailed(f"{failed}: {error} (so libraries and the kernel end processes when memory runs out)")
+    if isinstance(error, ResidencyError):
+        return LoadFailed(f"{failed}: {error}")
+    return LoadFailed(f"{failed}: {type(error).__name__}: {error}")

@@ -32,8 +32,8 @@ def state_directory() -> Path:
 class Measurements:
     """What models need: private bytes when loaded, at the peak while loading, in use; and how long a load takes.
 
-    Per machine, model, engine, arguments and device. Kept in a JSON file; without one (path "") only in memory. A file that cannot be written costs a warning:
-    the declared size serves again next time.
+    Per machine, model, engine, arguments and device. Kept in a JSON file; without one (path "") only in memory. A file
+    that cannot be written costs a warning: the declared size serves again next time.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import logging
-import select
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
+from dataclasses import replace
+from typing import Any
 
 from bbia_ros.residency import admission
 from bbia_ros.residency.accounting import MemorySampler
+from bbia_ros.residency.admitting import SETTLE_S, Admitter
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.dispatch import Dispatcher
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, LedgerError, ResidencyError, SpecConflict
+from bbia_ros.residency.growth import Growth
 from bbia_ros.residency.lease import Lease
 from bbia_ros.residency.ledger import Ledger
 from bbia_ros.residency.limits import Limits
-from bbia_ros.residency.loading import SETTLE_S, Loader
+from bbia_ros.residency.loading import Loader
 from bbia_ros.residency.measurements import Measurements
 from bbia_ros.residency.registry import Registry
 from bbia_ros.residency.resident import Resident, Worker
 from bbia_ros.residency.spec import MB, ModelInfo, ModelSpec, ReleaseRecord
 from bbia_ros.residency.supervisor import Supervisor, Watch
 from bbia_ros.residency.unloading import Unloader
+from bbia_ros.residency.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -87,18 +90,18 @@ class Pool:
             backoff_s=backoff_s,
         )
         self._unloader = Unloader(self._registry)
+        self._admitter = Admitter(self._registry, self._unloader, ask, settle_s)
         self._loader = Loader(
             self._registry,
             self._unloader,
+            self._admitter,
             worker_factory or (_start_process if isolation == "worker" else _inline),
-            ask,
-            settle_s,
+            worker_factory or _start_process,
         )
         self.dispatcher = Dispatcher(self._registry, self._loader, self._unloader)
         self.dispatcher.note_dropped = self._note_dropped
-        self._dropped: deque[Call] = deque()
-        self._callbacks: list[Callable[[], None]] = []
-        self._told = 0
+        self._growth = Growth(self._registry, self._unloader, self._admitter.ask_others)
+        self._upkeep = Upkeep(self._registry, self._unloader, self.dispatcher, self._growth)
         self._closed = False
         self._closing = threading.Lock()
         self._sampler = MemorySampler()
@@ -109,11 +112,11 @@ class Pool:
     @property
     def ask(self) -> Callable[[int, str], int] | None:
         """Has other processes free memory; see the class."""
-        return self._loader.ask
+        return self._admitter.ask
 
     @ask.setter
     def ask(self, ask: Callable[[int, str], int] | None) -> None:
-        self._loader.ask = ask
+        self._admitter.ask = ask
 
     @property
     def limits(self) -> Limits:
@@ -145,31 +148,8 @@ class Pool:
         if self._registry.ledger is not None:
             self._registry.ledger.set_limits(limits)
         self._registry.own_limits = limits
-        self.trim()
-
-    def trim(self) -> int:
-        """Unload idle models if the stack is over its limits.
-
-        Returns:
-            Bytes of the budget that were freed.
-
-        Raises:
-            LedgerError: The ledger cannot be used.
-        """
-        limits, others = self._registry.view()
-        with self._registry.lock:
-            ours = self._registry.occupants()
-            going = admission.excess_members(ours, others, limits)
-            staying = [one for one in ours if one.name not in going]
-            excess = admission.shortage([*staying, *others], 0, limits.budget_bytes)
-            idle = [one for one in staying if one.evictable]
-            chosen = admission.choose(idle, excess, limits.eviction, self._registry.clock())
-            going += [one.name for one in idle] if chosen is None else chosen
-            victims = [self._registry.residents[name] for name in going]
-            freed = sum(one.reserved for one in victims)
-            self._registry.mark_leaving(victims)
-        self._unloader.retire(victims, "evicted")
-        return freed
+        self._growth.trim()
+        self._registry.wake()
 
     def acquire(self, spec: ModelSpec) -> Lease:
         """Take a lease on a model. Loads nothing and costs microseconds; never refused for lack of memory.
@@ -182,11 +162,14 @@ class Pool:
             if self._closed:
                 raise LeaseReleased("the model pool is closed")
             resident = self._registry.residents.get(spec.name)
+            if spec.worker and (resident is None or not resident.held):
+                self._registry.check_worker(spec)
             if resident is None:
                 resident = self._registry.add(spec)
-            elif resident.spec is not spec and resident.spec != spec:
-                if resident.leases or resident.host is not None or resident.load is not None:
-                    raise SpecConflict(f"model {spec.name} is held already, with other settings")
+            elif resident.spec is not spec and spec not in (resident.spec, resident.declared):
+                if resident.held:
+                    what = resident.differs(spec)
+                    raise SpecConflict(f"model {spec.name} is held already, with other settings: {what}")
                 resident.respecify(spec)
             lease = Lease(self, resident)
             resident.leases.add(lease)
@@ -207,8 +190,7 @@ class Pool:
 
         The flicker between IDLE and BUSY is not told: `snapshot` shows it. The callback must be quick.
         """
-        with self._registry.lock:
-            self._callbacks.append(callback)
+        self._upkeep.on_change(callback)
 
     def unload(self, name: str) -> ReleaseRecord | None:
         """Take a model out of memory now; its leases stay valid.
@@ -226,6 +208,22 @@ class Pool:
             leaving = [resident] if resident.idle else []
             self._registry.mark_leaving(leaving)
         return self._unloader.retire(leaving, "unloaded")[0] if leaving else None
+
+    def adjust(self, name: str, *, ttl_s: float | None = None, pinned: bool | None = None) -> None:
+        """Change a model's time to live [s] or its pin while it is held, at once; who acquires it may name either.
+
+        Raises:
+            ResidencyError: There is no such model.
+            ValueError: A time to live that makes no sense.
+        """
+        changes: dict[str, Any] = {"ttl_s": ttl_s, "pinned": pinned}
+        with self._registry.lock:
+            resident = self._registry.known(name)
+            resident.spec = replace(resident.spec, **{key: one for key, one in changes.items() if one is not None})
+            loaded = resident.ready is not None
+        if loaded:
+            self._registry.settle(resident, resident.reserved)
+        self._registry.changed()
 
     def reset(self, name: str) -> None:
         """Let a FAILED model be tried again; raises ResidencyError if there is no such model."""
@@ -307,62 +305,13 @@ class Pool:
         self.close()
 
     def step(self) -> Watch | None:
-        """Do what is due: timers, deaths, unread and forgotten streams, notices. Called by the supervisor."""
-        while self._dropped:
-            call = self._dropped.popleft()
-            call.cancel(CallCancelled(f"{call.label} was dropped"))
-        self._notify()
-        idle, delays = self._expired()
-        self._unloader.retire(idle, "idle")
-        delays += self.dispatcher.end_unread()
-        with self._registry.lock:
-            hosts = [(one, one.worker) for one in self._registry.hosts.values() if one.worker is not None]
-        fds = []
-        for host, worker in hosts:
-            if worker.dead or _readable(worker.death_fd):
-                self._unloader.bury(host)
-            elif worker.death_fd >= 0:
-                fds.append(worker.death_fd)
-        self._notify()
-        with self._registry.lock:
-            if not self._registry.hosts and not self._dropped and self._told == self._registry.changes:
-                return None
-        return Watch(fds, min(delays) if delays else None)
-
-    def _expired(self) -> tuple[list[Resident], list[float]]:
-        """Models whose time to live is over, marked as leaving, and how long the others still have [s]."""
-        now = self._registry.clock()
-        idle, delays = [], []
-        with self._registry.lock:
-            for one in self._registry.residents.values():
-                if one.ready is None or one.spec.ttl_s == 0 or one.spec.pinned:
-                    continue
-                left = one.spec.ttl_s if one.users else max(one.idle_since + one.spec.ttl_s, one.safe_until) - now
-                if left <= 0 and self._registry.evictable(one):
-                    idle.append(one)
-                else:
-                    # Over already, but a neighbour keeps the shared worker busy: look again soon.
-                    delays.append(left if left > 0 else 0.2)
-            self._registry.mark_leaving(idle)
-        return idle, delays
+        """Do what is due: timers, growth, deaths, unread and forgotten streams, notices. Called by the supervisor."""
+        return self._upkeep.step()
 
     def _note_dropped(self, call: Call) -> None:
-        """A stream was forgotten by its reader: cancel it soon. Runs in finalizers, so it takes no lock."""
-        self._dropped.append(call)
+        self._upkeep.note_dropped(call)
         if self._supervisor is not None:
             self._supervisor.nudge()
-
-    def _notify(self) -> None:
-        with self._registry.lock:
-            if self._told == self._registry.changes:
-                return
-            self._told = self._registry.changes
-            callbacks = list(self._callbacks)
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception:
-                _log.exception("a callback for changes of the model pool failed")
 
 
 def _start_process(spec: ModelSpec) -> Worker:
@@ -376,12 +325,3 @@ def _inline(spec: ModelSpec) -> Worker:
     from bbia_ros.residency.inline import InlineWorker
 
     return InlineWorker()
-
-
-def _readable(fd: int) -> bool:
-    """Whether a pidfd tells that its process has ended; False for one that was closed meanwhile."""
-    if fd < 0:
-        return False
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return any(events & select.POLLIN for _, events in poll.poll(0))

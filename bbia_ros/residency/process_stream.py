@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from bbia_ros.residency import wire
 from bbia_ros.residency.call import Call
-from bbia_ros.residency.errors import EngineError, ResidencyError
+from bbia_ros.residency.errors import EngineError, NoSharedMemory, ResidencyError
 
 if TYPE_CHECKING:
-    from bbia_ros.residency.process import WorkerProcess
+    from bbia_ros.residency.exchange import Exchange
 
 
 class ProcessStream:
     """The items of one generator call, read by one thread at a time. Owns the worker's turn until it has ended.
 
     Attributes:
-        reading: Whether a thread waits for an item now; guarded by the process's lock.
+        reading: Whether a thread waits for an item now; guarded by the exchange's lock.
     """
 
-    def __init__(self, process: WorkerProcess, call: Call, id_: int) -> None:
-        self._process = process
+    def __init__(self, exchange: Exchange, call: Call, id_: int) -> None:
+        self._exchange = exchange
         self._call = call
         self._id = id_
         self._open = True
@@ -39,10 +39,10 @@ class ProcessStream:
         """
         if not self._claim():
             self._call.check()
-            raise self._process.gone(self._call) if self._open else StopIteration
+            raise self._exchange.gone(self._call) if self._open else StopIteration
         ended = True
         try:
-            message = self._process.next_message(self._call, self._id, time.monotonic() + timeout_s, timeout_s)
+            message = self._exchange.next_message(self._call, self._id, time.monotonic() + timeout_s, timeout_s)
             if message.kind == wire.DONE:
                 raise StopIteration
             ended = message.kind != wire.ITEM
@@ -51,10 +51,10 @@ class ProcessStream:
             self._release(ended)
 
     def _claim(self) -> bool:
-        with self._process.lock:
+        with self._exchange.lock:
             if self.reading and self._call.cancelled is None:
                 raise RuntimeError(f"the stream of {self._call.label} is read by two threads at a time")
-            if not self._open or self.reading or self._process.closed:
+            if not self._open or self.reading or self._exchange.closed:
                 return False
             self.reading = True
             return True
@@ -62,12 +62,12 @@ class ProcessStream:
     def _release(self, ended: bool) -> None:
         if ended:
             self._open = False
-            self._process.give_turn()
+            self._exchange.give_turn()
             if self._call.on_end is not None:
                 self._call.on_end()
             return
         self.reading = False
-        self._process.close_unused()
+        self._exchange.close_unused()
         self._await_reader()
 
     def _await_reader(self) -> None:
@@ -86,7 +86,7 @@ class ProcessStream:
     def _read_to_the_end(self) -> None:
         try:
             # The cancel makes next_message skip all items and end, or kill the worker.
-            self._process.next_message(self._call, self._id, time.monotonic(), 0.0)
+            self._exchange.next_message(self._call, self._id, time.monotonic(), 0.0)
         except ResidencyError:
             # That it ends is what we wanted.
             pass
@@ -103,5 +103,7 @@ def unpack(call: Call, message: wire.Message) -> Any:
         raise EngineError(f"the result of {call.label} cannot be rebuilt here: {error}", kind) from error
     if message.kind == wire.ERROR:
         kind, text, trace = body
+        if kind == NoSharedMemory.__name__:
+            raise NoSharedMemory(f"the result of {call.label}: {text}")
         raise EngineError(text or kind, kind, trace)
     return body

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from bbia_ros.residency.admission import Occupant
-from bbia_ros.residency.errors import LedgerError, ResidencyError
-from bbia_ros.residency.ledger import Ledger, occupant
+from bbia_ros.residency.errors import LedgerError, ResidencyError, SpecConflict
+from bbia_ros.residency.ledger import Ledger, occupants_elsewhere
 from bbia_ros.residency.limits import Limits
 from bbia_ros.residency.measurements import Measurements
 from bbia_ros.residency.resident import Host, Resident
@@ -60,8 +60,7 @@ class Registry:
         if self.ledger is None:
             return self.own_limits, []
         limits, entries = self.ledger.read()
-        others = [occupant(entry) for entry in entries if entry.pid != self.ledger.pid]
-        return limits or self.own_limits, others
+        return limits or self.own_limits, occupants_elsewhere(entries, self.ledger)
 
     def known(self, name: str) -> Resident:
         """The model of this name, or ResidencyError; with the lock held."""
@@ -69,6 +68,21 @@ class Registry:
         if resident is None:
             raise ResidencyError(f"there is no model {name!r} here; known are {', '.join(self.residents) or 'none'}")
         return resident
+
+    def check_worker(self, spec: ModelSpec) -> None:
+        """See that those who share the worker of these settings agree with them; with the lock held.
+
+        Raises:
+            SpecConflict: They do not.
+        """
+        if spec.worker:
+            for one in self.residents.values():
+                shared = one.spec.name != spec.name and one.held and one.spec.worker == spec.worker
+                if shared and one.spec.nice != spec.nice:
+                    raise SpecConflict(
+                        f"models {one.spec.name} and {spec.name} claim one worker, {spec.worker}, with niceness "
+                        f"{one.spec.nice} and {spec.nice}: give them the same one, or workers of their own"
+                    )
 
     def add(self, spec: ModelSpec) -> Resident:
         """Enter a new model, forgetting the history of one that nobody holds if there are many; lock held."""

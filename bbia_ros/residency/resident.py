@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bbia_ros.residency.admission import Force
 from bbia_ros.residency.call import Call
+from bbia_ros.residency.errors import CallCancelled
 from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRecord
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ class Worker(Protocol):
 
     pid: int
     blameless: bool
-    """When dead: it was killed for a cancel, which is no failure of the model."""
+    """When dead: it was killed for a cancel, or to stay within the budget, which is no failure of the model."""
+    inline: bool
+    """Whether its engines live in our own process."""
 
     @property
     def death_fd(self) -> int:
@@ -38,9 +41,24 @@ class Worker(Protocol):
         """Whether it is known to have ended."""
 
     def load(
-        self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float
+        self,
+        call: Call,
+        model: str,
+        engine: str,
+        arguments: Mapping[str, Any],
+        timeout_s: float,
+        watch: Callable[[], None],
     ) -> tuple[int, int]:
-        """Build an engine; private bytes added, and most taken meanwhile."""
+        """Build an engine; private bytes added, and most taken meanwhile. `watch` is called 20 times a second."""
+
+    def private_over(self, limit: int) -> int:
+        """Its private bytes if they are more than the limit, else 0; cheap."""
+
+    def pause(self) -> None:
+        """Stop it where it is, so that it takes no more memory."""
+
+    def resume(self) -> None:
+        """Let it go on."""
 
     def unload(self, model: str, timeout_s: float = ...) -> tuple[int, int]:
         """Drop one of several engines; private bytes of the worker before and after."""
@@ -99,12 +117,23 @@ class Load:
         self.worker: Worker | None = None
         """The worker to kill if the load is not wanted any more; None while there is none, or it is shared."""
 
+    def unwanted(self) -> CallCancelled:
+        """The error of a load that nobody wants any more."""
+        return CallCancelled(f"{self.call.label} was cancelled: the last lease was released")
+
+    def check(self) -> None:
+        """Raise it if that is so."""
+        if self.aborted.is_set():
+            raise self.unwanted()
+
 
 class Resident:
     """One model: its settings, where it is, its history. Guarded by the pool's lock."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self.declared = spec
+        """As it was acquired; `spec` may have been adjusted since."""
         self.leases: set[Lease] = set()
         self.host: Host | None = None
         self.load: Load | None = None
@@ -141,6 +170,16 @@ class Resident:
         return self.host is not None and self.gone is None and self.users == 0
 
     @property
+    def held(self) -> bool:
+        """Leased, in memory or on its way there."""
+        return bool(self.leases) or self.host is not None or self.load is not None
+
+    def differs(self, spec: ModelSpec) -> str:
+        """What other settings differ in, for messages."""
+        theirs, ours = vars(spec), vars(self.spec)
+        return ", ".join(f"{key} is {ours[key]!r} and not {theirs[key]!r}" for key in ours if ours[key] != theirs[key])
+
+    @property
     def state(self) -> ModelState:
         """See `ModelState`."""
         if self.host is not None:
@@ -167,7 +206,7 @@ class Resident:
 
     def respecify(self, spec: ModelSpec) -> None:
         """New settings while nobody holds the model: past failures need not concern them."""
-        self.spec = spec
+        self.spec = self.declared = spec
         self.forgive()
 
     def info(self) -> ModelInfo:

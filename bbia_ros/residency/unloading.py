@@ -17,6 +17,10 @@ _log = logging.getLogger(__name__)
 END_GRACE_S = 0.3
 """A worker that was asked to end and has not by then is ended by force."""
 _BURIAL_S = 6.0
+_LEAK_SHARE = 1 / 3
+_LEAK_BYTES = 8_000_000
+"""A model in our own process that keeps more than this share and more than this of what it held is leaking: smaller
+rests are the allocator's, and what others allocate meanwhile."""
 
 
 class Unloader:
@@ -89,15 +93,23 @@ class Unloader:
         except ResidencyError as error:
             _log.warning("unloading %s: %s", ", ".join(held), error)
         duration = time.monotonic() - began
+        leaking: list[str] = []
         with registry.lock:
             for one in leaving:
                 name = one.spec.name
                 one.last_release = records[name] = ReleaseRecord(name, reason, held[name], back[name], duration)
                 one.evictions += reason in ("evicted", "idle")
+                leaks = worker.inline and held[name] - back[name] > max(held[name] * _LEAK_SHARE, _LEAK_BYTES)
+                news = leaks and not one.leaking
+                one.leaking = one.leaking or leaks
+                if news:
+                    leaking.append(name)
+        for name in leaking:
+            _log.warning("%s leaks in this process: %s; it gets a worker from its next load on", name, records[name])
         for one in leaving:
             if ends and len(leaving) == 1 and held[one.spec.name]:
                 registry.measurements.record_use(one.spec, held[one.spec.name])
-            _log.debug("%s (%s): %s", one.spec.name, reason, one.last_release)
+            _log.info("%s (%s): %s", one.spec.name, reason, records[one.spec.name])
         self._gone(leaving, host)
         if worker.dead and not ends:
             self.bury(host)

@@ -29,7 +29,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bbia_ros.residency.errors import NotPicklable, ResidencyError
+from bbia_ros.residency.errors import NoSharedMemory, NotPicklable, ResidencyError
 
 # Requests
 LOAD, CALL, STREAM, UNLOAD = 1, 2, 3, 4
@@ -97,6 +97,7 @@ class Connection:
 
         Raises:
             NotPicklable: The object cannot be pickled or is too large; nothing was sent.
+            NoSharedMemory: There is no memory for its arrays; nothing was sent.
             OSError: The other end is gone.
         """
         self.send_packed(kind, id_, pack(body))
@@ -120,17 +121,15 @@ class Connection:
         memfd, flags = -1, _NO_MEMFD
         try:
             if large and (kind == ITEM or offset > SLAB_BYTES):
-                memfd, flags = os.memfd_create("bbia-message", os.MFD_CLOEXEC), _OWN_MEMFD
-                os.ftruncate(memfd, offset)
+                memfd, flags = _allocate("bbia-message", offset), _OWN_MEMFD
                 for position, segment in large:
                     _write_all(memfd, segment, position)
             elif large:
                 flags = _SLAB
                 if self._slab_out is None or len(self._slab_out) < offset:
-                    memfd, flags = os.memfd_create("bbia-slab", os.MFD_CLOEXEC), _NEW_SLAB
-                    os.ftruncate(memfd, offset)
+                    memfd, flags = _allocate("bbia-slab", offset), _NEW_SLAB
                     self.forget_slab()
-                    self._slab_out = mmap.mmap(memfd, offset)
+                    self._slab_out = _map(memfd, offset)
                 for position, segment in large:
                     self._slab_out[position : position + len(segment)] = segment
             table = struct.pack(f"<{len(sizes)}Q", *sizes)
@@ -279,6 +278,34 @@ def pack(body: Any) -> list[Any]:
     if total > MAX_BYTES:
         raise NotPicklable(f"is {total / 1e6:.0f} MB, more than the limit of {MAX_BYTES / 1e6:.0f} MB for one message")
     return segments
+
+
+def _allocate(name: str, size: int) -> int:
+    """A memfd with all its pages: where they are missing that is an error here, not SIGBUS when they are written."""
+    memfd = -1
+    try:
+        memfd = os.memfd_create(name, os.MFD_CLOEXEC)
+        os.posix_fallocate(memfd, 0, size)
+        return memfd
+    except OSError as error:
+        if memfd >= 0:
+            os.close(memfd)
+        raise _no_shared_memory(size, error) from error
+
+
+def _map(memfd: int, size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(memfd, size)
+    except (OSError, ValueError) as error:
+        raise _no_shared_memory(size, error) from error
+
+
+def _no_shared_memory(size: int, error: Exception) -> NoSharedMemory:
+    why = error.strerror if isinstance(error, OSError) else error
+    return NoSharedMemory(
+        f"{size / 1e6:.1f} MB cannot cross between the processes: no shared memory ({why}): free memory or open files, "
+        "or send smaller arrays"
+    )
 
 
 def _write_all(fd: int, data: Any, offset: int) -> None:

@@ -24,7 +24,7 @@ import traceback
 from typing import Any
 
 from bbia_ros.residency import accounting, wire
-from bbia_ros.residency.errors import NotPicklable
+from bbia_ros.residency.errors import NoSharedMemory, NotPicklable
 from bbia_ros.residency.heap import trim
 
 _PR_SET_PDEATHSIG = 1
@@ -96,7 +96,11 @@ class Worker:
             reply = wire.RESULT
         except BaseException as error:  # SystemExit from an engine must not end the worker either
             reply, segments = wire.ERROR, _describe(error)
-        self._connection.send_packed(reply, id_, segments)
+        try:
+            self._connection.send_packed(reply, id_, segments)
+        except NoSharedMemory as error:
+            del segments
+            self._connection.send_packed(wire.ERROR, id_, _describe(error))
 
     def _stream(self, id_: int, model: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         reply, segments = wire.DONE, wire.pack(None)
@@ -139,15 +143,13 @@ class Worker:
         before = accounting.uss_bytes("self") if shared else 0
         if shared:
             accounting.reset_peak()
-        module_name, _, class_name = path.partition(":")
-        try:
-            engine_class = getattr(importlib.import_module(module_name), class_name)
-        except AttributeError:
-            raise ImportError(f"module {module_name} has no engine {class_name}") from None
-        self._engines[model] = engine_class(**arguments)
+        self._engines[model] = _engine_class(path)(**arguments)
         trim()
-        held = max(accounting.uss_bytes("self") - before, 0)
-        return held, max(accounting.peak_bytes("self") - before, held)
+        now = accounting.memory("self")
+        held = max(now.uss - before, 0)
+        # The high-water mark is of all that was resident: without what we share with others.
+        peak = accounting.peak_bytes("self") - (now.rss - now.uss)
+        return held, max(peak - before, held)
 
     def _unload(self, model: str) -> tuple[int, int]:
         """Close and drop one engine of several; returns our private bytes before and after."""
@@ -185,6 +187,22 @@ class Worker:
                 engine = self._current_engine
                 if id_ == self._current and engine is not None:
                     _cancel(engine)
+
+
+def _engine_class(path: str) -> Any:
+    """Import an engine; raises ImportError with what is missing, whatever the module raises."""
+    module_name, _, class_name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, MemoryError):
+        raise
+    except BaseException as error:  # a library that is broken raises anything while it is imported
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ImportError(f"module {module_name} breaks when it is imported ({what}): install it anew") from error
+    try:
+        return getattr(module, class_name)
+    except AttributeError:
+        raise ImportError(f"module {module_name} has no engine {class_name}") from None
 
 
 def _close(engine: Any) -> None:

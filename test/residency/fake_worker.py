@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bbia_ros.residency import EngineError, ModelSpec, WorkerDied
+from bbia_ros.residency import EngineError, ModelSpec, ResidencyError, WorkerDied
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.turns import Turns
 
@@ -23,9 +23,13 @@ class FakeClock:
 
 
 class FakeWorker:
-    """Serves "echo", "hold" (until `FakeFactory.let_go` or a cancel), "raise" and "die"."""
+    """Serves "echo", "hold" (until `FakeFactory.let_go` or a cancel), "raise", "die" and "grow" (MB).
+
+    Engine arguments: mb when loaded; load_s on the fake clock; reaches: MB, one after the other, while it loads.
+    """
 
     death_fd = -1
+    inline = False
 
     def __init__(self, factory: FakeFactory, pid: int) -> None:
         self.factory = factory
@@ -34,11 +38,25 @@ class FakeWorker:
         self.ended = False
         self.blameless = False
         self.models: dict[str, int] = {}
+        self.building = 0
+        self.paused = False
         self.turns = Turns()
 
-    def load(self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float):
+    def load(self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float, watch):
         if gate := self.factory.load_gate:
             call.wait(gate, 10)
+        for mb in arguments.get("reaches", ()):
+            self.building = int(mb * MB)
+            try:
+                watch()
+            except ResidencyError as error:
+                self.kill(str(error), blame=False)
+                raise
+            assert not self.paused
+            self.factory.check()
+        self.building = 0
+        if self.factory.clock is not None:
+            self.factory.clock.now += arguments.get("load_s", 0)
         if self.factory.failing_loads > 0:
             self.factory.failing_loads -= 1
             raise EngineError("the disk is gone", "OSError")
@@ -48,7 +66,19 @@ class FakeWorker:
         self.factory.check()
         if self.factory.after_load:
             self.factory.after_load(self)
-        return size, size + int(arguments.get("extra_mb", 0) * MB)
+        return size, max(
+            size + int(arguments.get("extra_mb", 0) * MB), *(mb * MB for mb in arguments.get("reaches", (0,)))
+        )
+
+    def private_over(self, limit: int) -> int:
+        private = sum(self.models.values()) + self.building
+        return private if private > limit else 0
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
 
     def unload(self, model: str, timeout_s: float = 30.0):
         if self.dead:
@@ -71,6 +101,8 @@ class FakeWorker:
             if self.dead:
                 raise WorkerDied("the fake worker was killed")
             return args[0]
+        if method == "grow":
+            self.models[model] += int(args[0] * MB)
         if method == "raise":
             raise EngineError("no", "ValueError")
         if method == "die":
@@ -106,7 +138,8 @@ class FakeWorker:
 class FakeFactory:
     """Makes fake workers; knows what is loaded in all of them together."""
 
-    def __init__(self, budget: int | None = None) -> None:
+    def __init__(self, budget: int | None = None, clock: FakeClock | None = None) -> None:
+        self.clock = clock
         self.workers: list[FakeWorker] = []
         self.log: list[tuple[str, str]] = []
         self.holding: dict[Any, tuple[threading.Event, FakeWorker]] = {}
@@ -126,9 +159,13 @@ class FakeFactory:
     def loaded(self) -> dict[str, int]:
         return {name: size for worker in self.workers for name, size in worker.models.items()}
 
+    @property
+    def bytes(self) -> int:
+        return sum(self.loaded.values()) + sum(worker.building for worker in self.workers if not worker.dead)
+
     def check(self) -> None:
         if self.budget is not None:
-            assert sum(self.loaded.values()) <= self.budget, f"over the budget: {self.loaded}"
+            assert self.bytes <= self.budget, f"over the budget: {self.loaded}"
 
     def worker_of(self, model: str) -> FakeWorker:
         return next(worker for worker in self.workers if model in worker.models)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -162,3 +164,67 @@ class Printer:
     def speak(self) -> None:
         print("from python")
         os.write(1, b"from native\n")
+
+
+class Hoarder:
+    """Takes memory step by step while it loads, and more when told; gives none back."""
+
+    def __init__(self, mb: int = 0, step_mb: int = 10, pause_s: float = 0.1) -> None:
+        self.data: list = []
+        for _ in range(mb // step_mb):
+            self.grow(step_mb)
+            time.sleep(pause_s)
+
+    def grow(self, mb: int) -> None:
+        self.data.append(np.ones(mb * 1_000_000, dtype=np.uint8))
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class Mapper:
+    """Reads a file through a mapping, as engines do with weights."""
+
+    def __init__(self, path: str) -> None:
+        self.data = np.memmap(path, dtype=np.uint8, mode="r")
+        self.sum = int(self.data[::4096].sum())
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class Starved:
+    """Gets no memory from the system, and takes that as Python or as C++ does."""
+
+    def __init__(self, how: str) -> None:
+        with open("/proc/self/statm") as file:
+            size = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (size + 50_000_000, size + 50_000_000))
+        if how == "python":
+            self.data = np.ones(200_000_000, dtype=np.uint8)
+        elif how == "binding":
+            raise RuntimeError("std::bad_alloc")
+        else:
+            ctypes.CDLL("libstdc++.so.6")._Znwm(ctypes.c_size_t(200_000_000))
+
+
+class Cramped(Toy):
+    """Loses its shared memory when told."""
+
+    def cramp(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    def relax(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+class Leaker:
+    """Keeps what it holds after it was closed, as many libraries do."""
+
+    kept: list = []
+
+    def __init__(self, mb: int) -> None:
+        self.kept.append(np.ones(mb * 1_000_000, dtype=np.uint8))
+
+    def pid(self) -> int:
+        return os.getpid()
