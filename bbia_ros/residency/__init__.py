@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bbia_ros.residency.errors import (
         AdmissionRefused,
+        BeingSwapped,
         CallCancelled,
         CallTimeout,
         EngineError,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
         ProcessGone,
         ResidencyError,
         SpecConflict,
+        SwapFailed,
+        SwapSuperseded,
+        UnknownVariant,
         WorkerDied,
     )
     from bbia_ros.residency.lease import Lease, Stream
@@ -32,10 +36,13 @@ if TYPE_CHECKING:
     from bbia_ros.residency.limits import Limits
     from bbia_ros.residency.measurements import Measurements
     from bbia_ros.residency.pool import Pool
+    from bbia_ros.residency.slot import ModelSlot
     from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRecord
+    from bbia_ros.residency.variants import Swap, Variant
 
 __all__ = [
     "AdmissionRefused",
+    "BeingSwapped",
     "CallCancelled",
     "CallTimeout",
     "EngineError",
@@ -49,6 +56,7 @@ __all__ = [
     "Measurements",
     "ModelFailed",
     "ModelInfo",
+    "ModelSlot",
     "ModelSpec",
     "ModelState",
     "NoSharedMemory",
@@ -61,6 +69,11 @@ __all__ = [
     "ResidencyError",
     "SpecConflict",
     "Stream",
+    "Swap",
+    "SwapFailed",
+    "SwapSuperseded",
+    "UnknownVariant",
+    "Variant",
     "WorkerDied",
 ]
 
@@ -72,10 +85,13 @@ _MODULES = {
     "Limits": "limits",
     "Measurements": "measurements",
     "Pool": "pool",
+    "ModelSlot": "slot",
     "ModelInfo": "spec",
     "ModelSpec": "spec",
     "ModelState": "spec",
     "ReleaseRecord": "spec",
+    "Swap": "variants",
+    "Variant": "variants",
 }
 
 

@@ -67,6 +67,22 @@ class ProcessGone(ResidencyError):
     """There is no process with this id (any more), or it may not be inspected."""
 
 
+class UnknownVariant(ResidencyError):
+    """A task was asked to use a model that is not one of its variants; the message lists them."""
+
+
+class SwapFailed(ResidencyError):
+    """The other model could not be taken into use; the message says why and which one is in use now."""
+
+
+class SwapSuperseded(ResidencyError):
+    """A later request for another model came before this one was carried out."""
+
+
+class BeingSwapped(CallTimeout):
+    """The call waited its timeout for the task's model to be exchanged; the next one may be answered."""
+
+
 class EngineError(ResidencyError):
     """The engine's method raised. The worker and the model live on.
 
