@@ -39,7 +39,7 @@ FEELING_S = 10.0
 """A reading of the person's feelings is told to the language model for this long [s]."""
 
 PREFETCH_S = 30.0
-"""After a prefetch the next one waits this long [s]: the model's time to live is longer anyway."""
+"""A prefetched model is safe for so long, and the next prefetch waits that long [s]."""
 
 
 class DialogueNode(BbiaNode[DialogueParameters]):
@@ -61,7 +61,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
         """Checks the model; makes publishers, the chat action and the clients of other nodes."""
         p = self.params
         remote = p.chat.engine == "openai"
-        self._spec = self.model_spec(
+        self._models = self.choose_model(
             "chat",
             p.chat,
             task="chat",
@@ -102,7 +102,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
             on_error=lambda sentence: self.report_fault("memory", sentence),
             on_recovery=lambda: self.clear_fault("memory"),
         )
-        self._lease = self.lease(self._spec)
+        self._chat = self.slot(self._models)
         self._conversation = self._make_conversation(p)
         self._answering = self.lane("answer", self._answer)
         self.make_timer(1.0, self._deeds.tick)
@@ -166,7 +166,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
             return
         if self._conversation.needs_chat(text, language):
             self._prefetched = now
-            self._lease.preload()
+            self._chat.prefetch(PREFETCH_S)
 
     def _see_objects(self, message: DetectionArray) -> None:
         things = [
@@ -236,7 +236,8 @@ class DialogueNode(BbiaNode[DialogueParameters]):
         around = Surroundings(self.scene.view(now), self._mood, feeling if now - when < FEELING_S else "")
         text, failure, sentences = "", "", 0
         done: Done | None = None
-        partial = Progress(lambda _, whole: self._publish_turn(turn.id, "robot", whole, False))
+        first = f"{turn.id}-1" if turn.speak else ""  # so that the voice is there when its first clause comes
+        partial = Progress(lambda _, whole: self._publish_turn(turn.id, "robot", whole, False, utterance=first))
         events = self._conversation.respond(turn.text, turn.language, around)
         self._running = turn
         try:
@@ -288,7 +289,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
 
     def _generate(self, prompt: list[dict[str, str]]) -> Iterator[str]:
         settings = self.params.generation
-        stream = self._lease.stream(
+        stream = self._chat.stream(
             "chat",
             prompt,
             timeout_s=settings.timeout_s,

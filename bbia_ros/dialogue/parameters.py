@@ -61,7 +61,10 @@ class MoveParameters:
 class DialogueParameters:
     """Parameters of the dialogue node."""
 
-    chat: ModelParameters = model_params(engine="llama", model="smollm2-135m", declared_mb=190.0, threads=1)
+    chat: ModelParameters = model_params(
+        engine="llama", model="smollm2-135m", variants=("smollm2-1.7b", "smollm2-360m", "smollm2-135m"),
+        declared_mb=190.0, threads=1,
+    )  # fmt: skip
     generation: GenerationParameters = nested(GenerationParameters)
     server: ServerParameters = nested(ServerParameters)
     memory: MemoryParameters = nested(MemoryParameters)

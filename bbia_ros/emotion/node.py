@@ -54,7 +54,7 @@ class EmotionNode(BbiaNode[EmotionParameters]):
             _check(p)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
-        self._spec = self.model_spec(
+        self._models = self.choose_model(
             "text", p.text, task="text_emotion", engines=ENGINES, group="emotion", arguments={"head": head}
         )
         for kind in (Utterance, DialogueTurn, FaceArray):
@@ -72,7 +72,7 @@ class EmotionNode(BbiaNode[EmotionParameters]):
         self._reader, self._face_id = FaceEmotionReader(p.face.window), 0
         self._face_read = self._face_seen = self._moved = -math.inf
         self._published: EmotionReading | None = None
-        self._lease = self.lease(self._spec)
+        self._text = self.slot(self._models)
         self._prefetched = False
         self._reading = self.lane("text", self._read_text, depth=p.words.queue)
         self.make_subscription(FaceArray, "perception/faces", self._see_faces, qos.EVENT)
@@ -118,7 +118,7 @@ class EmotionNode(BbiaNode[EmotionParameters]):
             self._reading.offer((message.text, message.header))
         elif not self._prefetched and message.text.strip():
             self._prefetched = True
-            self._lease.preload()
+            self._text.prefetch()
 
     def _follow_turn(self, message: DialogueTurn) -> None:
         """Typed words come without an utterance; spoken ones are on speech/heard already."""
@@ -130,7 +130,7 @@ class EmotionNode(BbiaNode[EmotionParameters]):
     def _read_text(self, item: tuple[str, Header]) -> None:
         text, header = item
         started = time.monotonic()
-        found: dict[str, Any] = self._lease.call("read", text)
+        found: dict[str, Any] = self._text.call("read", text)
         self.figures.duration("text", time.monotonic() - started)
         self.post(lambda: self._take_words(found, header))
 

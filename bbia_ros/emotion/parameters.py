@@ -47,7 +47,9 @@ class MoodParameters:
 class EmotionParameters:
     """Parameters of the emotion node."""
 
-    text: ModelParameters = model_params(engine="minilm", model="minilm-l6-v2", declared_mb=110.0, threads=1)
+    text: ModelParameters = model_params(
+        engine="minilm", model="minilm-l6-v2", variants=("minilm-l6-v2",), declared_mb=110.0, threads=1
+    )
     words: WordsParameters = nested(WordsParameters)
     face: FaceParameters = nested(FaceParameters)
     mood: MoodParameters = nested(MoodParameters)

@@ -69,14 +69,14 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
     def configure(self) -> None:
         """Check both models, create the publishers."""
         objects, faces = self.params.objects, self.params.faces
-        self._object_spec = self._face_spec = None
+        self._object_models = self._face_models = None
         if objects.enabled:
-            self._object_spec = self.model_spec(
+            self._object_models = self.choose_model(
                 "objects", objects, task="objects", engines=OBJECT_ENGINES, group="detector",
                 arguments={"score_threshold": objects.min_score},
             )  # fmt: skip
         if faces.enabled:
-            self._face_spec = self.model_spec(
+            self._face_models = self.choose_model(
                 "faces", faces, task="faces", engines=FACE_ENGINES,
                 arguments={"min_score": faces.min_score, "max_faces": faces.max_faces},
             )  # fmt: skip
@@ -87,18 +87,18 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
         self._annotated_out = self.make_publisher(Image, "perception/annotated", qos.CAMERA)
 
     def activate(self) -> None:
-        """Subscribe to the camera and arm the leases."""
+        """Subscribe to the camera and take the models into use."""
         self._camera: Intrinsics | None = None
         self._heads = HeadHistory()
         self._seen_objects: tuple[float, list[SeenObject]] = (-math.inf, [])
         self._object_scene.reset()
         self._face_scene.reset()
         self._lanes_by_task: dict[str, tuple[Lane[Frame], Pace]] = {}
-        if self._object_spec is not None:
-            self._object_lease = self.lease(self._object_spec)
+        if self._object_models is not None:
+            self._detector = self.slot(self._object_models)
             self._lanes_by_task["objects"] = self.lane("objects", self._find_objects), Pace(self.params.objects.rate_hz)
-        if self._face_spec is not None:
-            self._face_lease = self.lease(self._face_spec)
+        if self._face_models is not None:
+            self._face_finder = self.slot(self._face_models)
             self._lanes_by_task["faces"] = self.lane("faces", self._find_faces), Pace(self.params.faces.rate_hz)
         self._annotate_lane = self.lane("annotated", self._annotate)
         self._last_image = self._last_info = time.monotonic()
@@ -170,21 +170,21 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
 
     def _find_objects(self, frame: Frame) -> None:
         started = time.monotonic()
-        found = self._object_lease.call("detect", frame.pixels, timeout_s=self.params.call_timeout_s)
+        found = self._detector.call("detect", frame.pixels, timeout_s=self.params.call_timeout_s)
         self.figures.duration("objects engine", time.monotonic() - started)
         seen = self._object_scene.update(found, frame.stamp, frame.camera, self._heads.at(frame.stamp))
         height, width = frame.pixels.shape[:2]
         self._objects_out.publish(objects_message(frame.header, width, height, seen))
         self._published("objects", frame)
         self._seen_objects = frame.stamp, seen
-        if self._face_spec is None:
+        if self._face_models is None:
             self._show(frame, [])
 
     def _find_faces(self, frame: Frame) -> None:
         started = time.monotonic()
         camera = frame.camera
         intrinsics = None if camera is None else (camera.fx, camera.fy, camera.cx, camera.cy)
-        found = self._face_lease.call("faces", frame.pixels, intrinsics, timeout_s=self.params.call_timeout_s)
+        found = self._face_finder.call("faces", frame.pixels, intrinsics, timeout_s=self.params.call_timeout_s)
         self.figures.duration("faces engine", time.monotonic() - started)
         seen = self._face_scene.update(found, frame.stamp, camera, self._heads.at(frame.stamp))
         height, width = frame.pixels.shape[:2]

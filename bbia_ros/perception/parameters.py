@@ -58,9 +58,12 @@ class PerceptionParameters:
     """All parameters of the node."""
 
     objects: ObjectParameters = nested(
-        ObjectParameters, engine="onnx", model="bbia-tabletop-yolo26n", declared_mb=130.0
+        ObjectParameters, engine="onnx", model="bbia-tabletop-yolo26n", variants=("bbia-tabletop-yolo26n",),
+        declared_mb=130.0,
+    )  # fmt: skip
+    faces: FaceParameters = nested(
+        FaceParameters, engine="mediapipe", model="face-landmarker", variants=("face-landmarker",), declared_mb=115.0
     )
-    faces: FaceParameters = nested(FaceParameters, engine="mediapipe", model="face-landmarker", declared_mb=115.0)
     camera_timeout_s: float = param(
         2.0, "a camera silent for so long is reported as a fault [s]", minimum=0.2, maximum=60.0
     )

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar
 
 from builtin_interfaces.msg import Time
-from rclpy.action import ActionClient, CancelResponse, GoalResponse
+from rclpy.action import ActionClient
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
-from bbia_ros.residency import Lease, ModelSpec
+from bbia_ros.residency import Lease, ModelSlot, ModelSpec
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError
+from bbia_ros.ros.actions import Goals, refuse
 from bbia_ros.ros.alarm import Alarm
 from bbia_ros.ros.context import ProcessContext
-from bbia_ros.ros.coroutines import DrivenActionServer, NodeFuture, answer_later, drive
+from bbia_ros.ros.coroutines import NodeFuture, answer_later, drive
 from bbia_ros.ros.endpoints import NodePublisher, bounded_overrides
+from bbia_ros.ros.faults import Faults
 from bbia_ros.ros.figures import Figures
+from bbia_ros.ros.forgiving import ForgivingLifecycleNode
 from bbia_ros.ros.lane import Lane
-from bbia_ros.ros.models import Engine, ModelParameters, build_spec
-from bbia_ros.ros.parameters import ParameterError, changed, declare, undeclared
+from bbia_ros.ros.models import Engine, ModelChoice, ModelParameters
+from bbia_ros.ros.node_models import NodeModels
+from bbia_ros.ros.parameters import ParameterError, changed, declare
 from bbia_ros.ros.vitals import Vitals
 
 P = TypeVar("P")
@@ -39,10 +42,10 @@ class ConfigurationError(Exception):
     """Why a node cannot be configured, in one sentence."""
 
 
-class BbiaNode(LifecycleNode, Generic[P]):
+class BbiaNode(ForgivingLifecycleNode, Generic[P]):
     """A lifecycle node whose models are in memory only while it is active.
 
-    Owns: parameters, every endpoint made through make_*, lanes, leases, faults, figures, heartbeat and diagnostics.
+    Owns: parameters, every endpoint made through make_*, lanes, models, faults, figures, heartbeat and diagnostics.
     Does not own: the pool, the executor and the process (ProcessContext).
 
     Override points: `configure` (publishers, services, actions; no model, no heavy import), `activate` (subscriptions,
@@ -50,13 +53,12 @@ class BbiaNode(LifecycleNode, Generic[P]):
     `parameters_changed`. What `configure` made is destroyed after `cleanup`; what `activate` made, after `deactivate`.
 
     Attributes:
-        parameters_type: frozen dataclass of the node's parameters, see ros/parameters.py.
         holds_models: whether the node offers the commands about models; the manager has services of these names.
         params: the present parameters; set before `configure` is called.
         figures: measurements shown in /diagnostics.
+        models: which models the node holds, and which it may choose among.
     """
 
-    parameters_type: ClassVar[type[Any]]
     holds_models: ClassVar[bool] = True
 
     def __init__(self, name: str, context: ProcessContext) -> None:
@@ -69,15 +71,11 @@ class BbiaNode(LifecycleNode, Generic[P]):
         self._made: dict[str, list[Callable[[], None]]] = {Configured: [], Activated: []}
         self._scope = Configured
         self._alarm: Alarm | None = None
-        self._leases: dict[str, Lease] = {}
-        self._eager: set[str] = set()
         self._lanes: list[Lane[Any]] = []
-        self._goals: dict[int, tuple[Any, Callable[[Any], None] | None]] = {}  # by id: a goal handle has no hash
-        self._faults: dict[str, str] = {}
-        self._fault_lock = threading.Lock()
-        self._quiet_until: dict[str, float] = {}
-        self._published_types: set[str] = set()
+        self._goals = Goals(self)
+        self._faults = Faults(self.get_logger(), lambda: self.vitals.changed())
         self._watching_parameters = False
+        self.models = NodeModels(self)
         self.vitals = Vitals(self)
 
     # Override points ---------------------------------------------------------------------------------------------
@@ -112,7 +110,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         self, kind: type[Any], topic: str, callback: Callable[[Any], None], profile: QoSProfile
     ) -> None:
         """A subscription whose callback is guarded: what it raises is logged and becomes a fault."""
-        guarded = self._guarded(topic, callback)
+        guarded = self.guarded(topic, callback)
         subscription = self.create_subscription(
             kind, topic, guarded, profile, qos_overriding_options=bounded_overrides()
         )
@@ -121,7 +119,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def make_timer(self, period_s: float, callback: Callable[[], None], *, steady: bool = True) -> Any:
         """A guarded timer on the steady clock, or on ROS time (simulated time included) with `steady=False`."""
         clock = self._steady if steady else self.get_clock()
-        timer = self.create_timer(period_s, self._guarded("timer", callback), clock=clock)
+        timer = self.create_timer(period_s, self.guarded("timer", callback), clock=clock)
         self._made[self._scope].append(lambda: self.destroy_timer(timer))
         return timer
 
@@ -135,8 +133,8 @@ class BbiaNode(LifecycleNode, Generic[P]):
             try:
                 return callback(request, response)
             except Exception as error:
-                self._log_failure(name, error)
-                return _refuse(response, f"{name} failed: {error}")
+                self.report_failure(name, error)
+                return refuse(response, f"{name} failed: {error}")
 
         service = self.create_service(kind, name, answer)
         answer_later(service)
@@ -173,59 +171,23 @@ class BbiaNode(LifecycleNode, Generic[P]):
             accept: returns None, or one sentence why the goal is refused; asked only while the node is active.
             cancel: told of a goal handle that is to end early, by its client or by deactivation.
         """
-
-        async def run(handle: Any) -> Any:
-            reason = "the node is not active" if not self.active else accept(handle.request) if accept else None
-            result = kind.Result()
-            if reason is not None:
-                handle.abort()
-                return _refuse(result, f"{name}: {reason}")
-            self._goals[id(handle)] = (handle, cancel)
-            try:
-                result = await execute(handle)
-            except Exception as error:
-                self._log_failure(name, error)
-                _refuse(result, f"{name} failed: {error}")
-            finally:
-                self._goals.pop(id(handle), None)
-            if handle.is_active:
-                if handle.is_cancel_requested:
-                    handle.canceled()
-                elif result.ok:
-                    handle.succeed()
-                else:
-                    handle.abort()
-            return result
-
-        def on_cancel(handle: Any) -> CancelResponse:
-            if cancel is not None:
-                cancel(handle)
-            return CancelResponse.ACCEPT
-
-        server = DrivenActionServer(
-            self, kind, name, later=self.later, execute_callback=run, cancel_callback=on_cancel,
-            goal_callback=lambda _: GoalResponse.ACCEPT, result_timeout=60,
-        )  # fmt: skip
-        self._made[self._scope].append(server.destroy)
+        self._made[self._scope].append(self._goals.serve(kind, name, execute, accept, cancel))
 
     # Models and lanes --------------------------------------------------------------------------------------------
 
-    def model_spec(
+    def choose_model(
         self, key: str, parameters: ModelParameters, *, task: str, engines: dict[str, Engine], **more: Any
-    ) -> ModelSpec:
-        """Describes a model to the pool, see `build_spec`; remembers whether it loads on activation."""
-        spec = build_spec(key, parameters, task=task, engines=engines, **more)
-        (self._eager.add if parameters.load == "on_activate" else self._eager.discard)(spec.name)
-        return spec
+    ) -> ModelChoice:
+        """Checks the models for a task, see `build_choice`; `slot` takes them into use."""
+        return self.models.choose(key, parameters, task=task, engines=engines, **more)
+
+    def slot(self, choice: ModelChoice) -> ModelSlot:
+        """The right to call a task's model, which can be exchanged; released on deactivation."""
+        return self.models.slot(choice)
 
     def lease(self, spec: ModelSpec) -> Lease:
-        """The right to call a model while the node is active; released on deactivation."""
-        lease = self.process.pool.acquire(spec)
-        self._leases[spec.name] = lease
-        self.vitals.know_model(spec.name)
-        if spec.name in self._eager:
-            lease.preload()
-        return lease
+        """The right to call one model while the node is active; released on deactivation."""
+        return self.models.lease(spec)
 
     def lane(self, name: str, handler: Callable[[Any], None], depth: int = 1) -> Lane[Any]:
         """A thread for work that may wait for a model; closed and joined on deactivation. See ros/lane.py."""
@@ -245,7 +207,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         """Runs a function soon in the executor's thread; callable from any thread. Dropped when nothing spins us."""
         executor = self.executor
         if executor is not None:
-            executor.create_task(self._guarded("task", function))
+            executor.create_task(self.guarded("task", function))
 
     def future(self) -> Future:
         """A future that coroutines of this node may await; complete it with `complete` from any thread."""
@@ -254,9 +216,9 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Runs a coroutine, which awaits `self.future()`, in the executor's thread. What it raises is a fault."""
 
-        def finished(result: Any, error: BaseException | None) -> None:
+        def finished(_: Any, error: BaseException | None) -> None:
             if isinstance(error, Exception):
-                self._log_failure("coroutine", error)
+                self.report_failure("coroutine", error)
 
         self.post(lambda: drive(coroutine, self.later, finished))
 
@@ -264,7 +226,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         """Runs a function once in the executor's thread after `delay_s`; to be called in that thread."""
         if self._alarm is None:
             self._alarm = Alarm(lambda period_s, ring: self.create_timer(period_s, ring, clock=self._steady))
-        self._alarm.set(delay_s, self._guarded("timer", function))
+        self._alarm.set(delay_s, self.guarded("timer", function))
 
     @staticmethod
     def complete(future: Future, result: Any) -> None:
@@ -278,44 +240,34 @@ class BbiaNode(LifecycleNode, Generic[P]):
 
     def report_fault(self, key: str, sentence: str) -> None:
         """Something does not work; shown in heartbeat and diagnostics until `clear_fault`. Logged once per change."""
-        with self._fault_lock:
-            known = self._faults.get(key)
-            self._faults[key] = sentence
-        if known != sentence:
-            self.get_logger().error(sentence)
-            self.vitals.changed()
+        self._faults.report(key, sentence)
 
     def clear_fault(self, key: str) -> None:
         """The thing works again."""
-        with self._fault_lock:
-            gone = self._faults.pop(key, None)
-        if gone is not None:
-            self.get_logger().info(f"over: {gone}")
-            self.vitals.changed()
+        self._faults.clear(key)
 
     def faults(self) -> list[str]:
         """The sentences of all present faults."""
-        with self._fault_lock:
-            return list(self._faults.values())
+        return self._faults.sentences()
 
     def complain(self, key: str, sentence: str, every_s: float = 5.0) -> None:
         """Warns about bad input, at most once per `every_s` seconds for the same key; counts every occurrence."""
         self.figures.count(f"refused {key}")
-        now = time.monotonic()
-        if now >= self._quiet_until.get(key, 0.0):
-            self._quiet_until[key] = now + every_s
-            self.get_logger().warning(sentence)
+        self._faults.complain(key, sentence, every_s)
 
-    def _guarded(self, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, except that what it raises is logged and becomes a fault."""
+
         def run(*args: Any) -> None:
             try:
                 callback(*args)
             except Exception as error:
-                self._log_failure(what, error)
+                self.report_failure(what, error)
 
         return run
 
-    def _log_failure(self, what: str, error: Exception) -> None:
+    def report_failure(self, what: str, error: Exception) -> None:
+        """Logs an exception with its traceback and makes it a fault."""
         self.get_logger().error(f"{what} failed:\n{''.join(traceback.format_exception(error))}")
         self.report_fault(what, f"{what} failed: {type(error).__name__}: {error}")
 
@@ -325,7 +277,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         if isinstance(error, ResidencyError):
             self.report_fault(name, f"{name}: {error}")
         else:
-            self._log_failure(name, error)
+            self.report_failure(name, error)
 
     # Transitions -------------------------------------------------------------------------------------------------
 
@@ -380,31 +332,21 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def _stand_down(self) -> None:
         self.active = False
         self._undo(Activated)
-        for handle, cancel in list(self._goals.values()):
-            if cancel is not None:
-                self._guarded("cancel", cancel)(handle)
+        self._goals.cancel()
         for lane in self._lanes:
             lane.close()
-        self._guarded("deactivate", self.deactivate)()
-        self._release_leases()
+        self.guarded("deactivate", self.deactivate)()
+        self.models.release()
         deadline = time.monotonic() + JOIN_S
         for lane in self._lanes:
             if not lane.join(max(0.0, deadline - time.monotonic())):
                 self.report_fault("deactivate", f"a thread of {self.get_name()} did not stop within {JOIN_S} s")
         self._lanes.clear()
-        with self._fault_lock:
-            self._faults.clear()
-
-    def _release_leases(self) -> None:
-        leases = list(self._leases.values())
-        self._leases.clear()
-        for record in self.process.pool.release(leases):  # their workers end side by side
-            if record is not None:
-                self.get_logger().info(f"{record.name}: {record}")
+        self._faults.clear_all()
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Calls `cleanup` and destroys what `configure` made."""
-        self._guarded("cleanup", self.cleanup)()
+        self.guarded("cleanup", self.cleanup)()
         self._undo(Configured)
         self.vitals.changed()
         return super().on_cleanup(state)
@@ -413,7 +355,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
         """From any state: deactivates and cleans up as far as there is something to do."""
         if self.active:
             self._stand_down()
-        self._guarded("cleanup", self.cleanup)()
+        self.guarded("cleanup", self.cleanup)()
         self._undo(Configured)
         self.vitals.changed()
         return super().on_shutdown(state)
@@ -428,32 +370,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def _undo(self, scope: str) -> None:
         made = self._made[scope]
         while made:
-            self._guarded("destroy", made.pop())()
-
-    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> Any:
-        """As rclpy's, but refuses an undeclared parameter by its name; rclpy's message names none."""
-        from rcl_interfaces.msg import SetParametersResult
-
-        reason = undeclared(self, self.parameters_type, parameter_list)
-        if reason is not None:
-            return SetParametersResult(successful=False, reason=reason)
-        return super().set_parameters_atomically(parameter_list)
-
-    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:  # noqa: N802
-        """Answers the service ~/change_state. rclpy raises for a transition that the present state does not have.
-
-        That exception would leave the executor and end the process with all its nodes; asking for the impossible is
-        an everyday mistake (`ros2 lifecycle set`, two managers) and is refused instead.
-        """
-        try:
-            return super()._LifecycleNodeMixin__on_change_state(request, response)
-        except RuntimeError as error:  # RCLError
-            reason = str(error).partition(", at ")[0]
-            self.get_logger().warning(
-                f"transition {request.transition.id} {request.transition.label} refused: {reason}"
-            )
-            response.success = False
-            return response
+            self.guarded("destroy", made.pop())()
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> Any:
         from rcl_interfaces.msg import SetParametersResult
@@ -462,6 +379,7 @@ class BbiaNode(LifecycleNode, Generic[P]):
             new = changed(self.parameters_type, self.params, parameters)
             if new != self.params:
                 self.parameters_changed(new)
+                self.models.parameters_changed(self.params, new)
                 self.params = new
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -480,12 +398,3 @@ class BbiaNode(LifecycleNode, Generic[P]):
     def pid(self) -> int:
         """Of the process that runs this node."""
         return os.getpid()
-
-
-def _refuse(answer: Any, message: str) -> Any:
-    for name in ("ok", "success"):
-        if hasattr(answer, name):
-            setattr(answer, name, False)
-    if hasattr(answer, "message"):
-        answer.message = message
-    return answer

@@ -1,14 +1,14 @@
-"""The parameters that every model has, and the step from them to a ModelSpec."""
+"""The parameters that every model has, and the step from them to the models that a task may use."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bbia_ros.residency import ModelSpec
-from bbia_ros.residency.catalog import ModelNotFound, resolve
+from bbia_ros.residency import ModelSpec, Variant
+from bbia_ros.residency.catalog import CATALOG, ModelNotFound, expected_mb, resolve
 from bbia_ros.ros.parameters import ParameterError, nested, param
 
 
@@ -17,7 +17,11 @@ class ModelParameters:
     """Parameters of one model of a node."""
 
     engine: str = param("", "library that runs the model", read_only=True)
-    model: str = param("", "name in `bbia models list`, or a path", read_only=True)
+    model: str = param("", "used at first: name in `bbia models list`, or a path", read_only=True)
+    variants: tuple[str, ...] = param(
+        (), "models it may be exchanged for, itself included, best first; those that are not here are left out",
+        read_only=True,
+    )  # fmt: skip
     device: str = param("cpu", "where it runs", choices=("cpu", "cuda", "auto"), read_only=True)
     load: str = param(
         "on_first_use", "when it is loaded: when first needed, or as soon as the node is active",
@@ -29,6 +33,40 @@ class ModelParameters:
     )
     pinned: bool = param(False, "never evicted to make room for another model")
     threads: int = param(2, "CPU threads it may use", minimum=1, maximum=64, read_only=True)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The models that a node may use for a task.
+
+    Attributes:
+        key: name of the parameter group, for instance "chat".
+        task: task in the catalogue.
+        variants: those that can be used here, best first; never empty.
+        unavailable: those that were listed and cannot, with the reason.
+        start: name of the variant in use at first.
+        eager: it is loaded as soon as the node is active.
+    """
+
+    key: str
+    task: str
+    variants: tuple[Variant, ...]
+    unavailable: Mapping[str, str]
+    start: str
+    eager: bool
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the variant in use at first."""
+        return next(one.spec for one in self.variants if one.name == self.start)
+
+    def adjusted(self, parameters: ModelParameters) -> ModelChoice:
+        """The same with what may change at run time: time to live, pin, and when it is loaded."""
+        variants = tuple(
+            Variant(one.name, replace(one.spec, ttl_s=parameters.ttl_s, pinned=parameters.pinned))
+            for one in self.variants
+        )
+        return replace(self, variants=variants, eager=parameters.load == "on_activate")
 
 
 @dataclass(frozen=True)
@@ -49,6 +87,55 @@ class Engine:
 def model_params(**defaults: Any) -> ModelParameters:
     """A dataclass field with the parameters of one model; keyword arguments change their defaults."""
     return nested(ModelParameters, **defaults)
+
+
+def build_choice(
+    key: str,
+    parameters: ModelParameters,
+    *,
+    task: str,
+    engines: Mapping[str, Engine],
+    resolve_model: bool = True,
+    **more: Any,
+) -> ModelChoice:
+    """Checks the models for a task and describes them to the pool. Imports no heavy library.
+
+    The model used at first must be there; a variant that is not, or that another engine runs, is left out with the
+    reason. A model that is not among the variants has none: who sets another model need not know those that ship.
+
+    Args:
+        key: see `build_spec`, as for the rest.
+        parameters: what was set.
+        task: task in the catalogue.
+        engines: engines that may be chosen, by name.
+        resolve_model: False when models are not files.
+        **more: for `build_spec`.
+
+    Raises:
+        ParameterError: unknown engine, missing library, or a model that is not there.
+    """
+
+    def spec(settings: ModelParameters) -> ModelSpec:
+        return build_spec(key, settings, task=task, engines=engines, resolve_model=resolve_model, **more)
+
+    first = spec(parameters)
+    names = dict.fromkeys(parameters.variants if parameters.model in parameters.variants else (parameters.model,))
+    variants, unavailable = list[Variant](), dict[str, str]()
+    for name in names:
+        if name == parameters.model:
+            variants.append(Variant(name, first))
+            continue
+        known = CATALOG.get(name)
+        if known is not None and (not resolve_model or (known.engines and parameters.engine not in known.engines)):
+            unavailable[name] = f"engine '{parameters.engine}' does not run it"
+            continue
+        try:
+            declared = expected_mb(name, resolve(name, task)) if resolve_model else parameters.declared_mb
+        except ModelNotFound as error:
+            unavailable[name] = str(error)
+        else:
+            variants.append(Variant(name, spec(replace(parameters, model=name, declared_mb=declared))))
+    return ModelChoice(key, task, tuple(variants), unavailable, parameters.model, parameters.load == "on_activate")
 
 
 def build_spec(

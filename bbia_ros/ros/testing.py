@@ -46,12 +46,16 @@ class FakeLease:
         """Streams from the fake engine's generator method."""
         return FakeStream(self._method(method, args)(*args, **kwargs), self)
 
-    def preload(self) -> Future[None]:
+    def preload(self, *, evict: bool = True) -> Future[None]:
         """Notes the wish."""
         self.preloaded = True
         future: Future[None] = Future()
         future.set_result(None)
         return future
+
+    def prefetch(self, safe_s: float = 30.0) -> Future[None]:
+        """Notes the wish."""
+        return self.preload()
 
     def cancel(self) -> None:
         """Nothing is in flight longer than a call takes."""
@@ -115,6 +119,9 @@ class FakePool:
 
     def reset(self, name: str) -> None:
         """Nothing has failed."""
+
+    def adjust(self, name: str, *, ttl_s: float, pinned: bool) -> None:
+        """Nothing is in memory that could go or stay."""
 
     def close(self) -> None:
         """Nothing to end."""

@@ -12,12 +12,13 @@ import numpy as np
 from builtin_interfaces.msg import Time
 
 from bbia_ros.action import Say
-from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance, Word
-from bbia_ros.residency import Lease
+from bbia_ros.msg import AudioChunk, AudioPlayback, DialogueTurn, SpeechActivity, Utterance, Word
+from bbia_ros.residency import ModelSlot
 from bbia_ros.residency.errors import WorkerDied
 from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
+from bbia_ros.ros.models import ModelChoice
 from bbia_ros.ros.process import run_alone
 from bbia_ros.speech.loudness import LoudnessDetector
 from bbia_ros.speech.microphone import AudioError, Microphone
@@ -59,10 +60,9 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         p = self.params
         if wrong := contradiction(p):
             raise ConfigurationError(wrong)
-        self._specs = {"stt": self._stt_spec(), "tts": self._tts_spec()}
+        self._choices = {"stt": self._stt_models(), "tts": self._tts_models()}
         if p.vad_enabled:
-            self._specs["vad"] = self.model_spec("vad", p.vad, task="vad", engines=ENGINES["vad"], nice=NICE["vad"])
-        self._language = language_of(p.tts.engine, str(self._specs["tts"].arguments["model"]))
+            self._choices["vad"] = self.choose_model("vad", p.vad, task="vad", engines=ENGINES["vad"], nice=NICE["vad"])
         self._heard = self.make_publisher(Utterance, "speech/heard", qos.EVENT)
         self._activity = self.make_publisher(SpeechActivity, "speech/activity", qos.STATE)
         # Also when inactive: the order to fall silent on deactivation must get out.
@@ -72,7 +72,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
     def activate(self) -> None:
         """Opens ears and voice; models come when they are needed."""
         p = self.params
-        self._models: dict[str, Lease] = {name: self.lease(spec) for name, spec in self._specs.items()}
+        self._models: dict[str, ModelSlot] = {name: self.slot(choice) for name, choice in self._choices.items()}
         self._session = uuid.uuid4().hex[:6]
         self._microphone, self._loudness = Microphone(), LoudnessDetector()
         self._turns = TurnTaker(TurnSettings(**vars(p.turns)))
@@ -92,6 +92,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         self._play_lane = self.lane("loudspeaker", self._voice.play, depth=p.voice.most_waiting)
         self.make_subscription(AudioChunk, "audio/mic", self._on_mic, qos.AUDIO)
         self.make_subscription(AudioPlayback, "audio/playback", self._on_playback, qos.EVENT)
+        self.make_subscription(DialogueTurn, "dialogue/turns", self._on_turn, qos.EVENT)
         self.make_timer(0.5, self._watch)
 
     def deactivate(self) -> None:
@@ -107,10 +108,10 @@ class SpeechNode(BbiaNode[SpeechParameters]):
 
     # Models ------------------------------------------------------------------------------------------------------
 
-    def _stt_spec(self) -> Any:
+    def _stt_models(self) -> ModelChoice:
         t = self.params.transcription
         arguments = {"language": t.language, "prompt": t.prompt, "beam_size": t.beam_size, "window_s": t.window_s}
-        return self.model_spec(
+        return self.choose_model(
             "stt",
             self.params.stt,
             task="stt",
@@ -120,11 +121,11 @@ class SpeechNode(BbiaNode[SpeechParameters]):
             arguments=arguments,
         )
 
-    def _tts_spec(self) -> Any:
+    def _tts_models(self) -> ModelChoice:
         v, tts = self.params.voice, self.params.tts
         arguments = {"sample_rate": v.sample_rate, "length_scale": v.length_scale, "volume": v.volume}
         espeak = tts.engine == "espeak"
-        return self.model_spec(
+        return self.choose_model(
             "tts",
             tts,
             task="tts",
@@ -204,7 +205,7 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         for event in events:
             if isinstance(event, VoiceStarted):
                 # Both load while the person speaks, one after the other: who is heard is likely to be answered.
-                self._models["stt"].preload().add_done_callback(lambda _: self._models["tts"].preload())
+                self._models["stt"].prefetch().add_done_callback(lambda _: self._models["tts"].prefetch())
             elif isinstance(event, VoiceResumed):
                 self._transcriber.outdate(event.attempt)
             else:
@@ -274,9 +275,19 @@ class SpeechNode(BbiaNode[SpeechParameters]):
 
     # Voice -------------------------------------------------------------------------------------------------------
 
+    def _on_turn(self, message: DialogueTurn) -> None:
+        """The first words of an answer that will be spoken: its first clause comes in a moment."""
+        if message.role == "robot" and message.utterance_id and not message.final:
+            self._models["tts"].preload()
+
+    def _voice_language(self) -> str:
+        spec = self._models["tts"].spec
+        return language_of(self.params.tts.engine, str(spec.arguments["model"]))
+
     def _refusal(self, goal: Say.Goal) -> str | None:
-        if goal.language and goal.language.split("-")[0].lower() != self._language:
-            return f"the voice speaks '{self._language}', not '{goal.language}'"
+        language = self._voice_language() if goal.language else ""
+        if language != goal.language.split("-")[0].lower():
+            return f"the voice speaks '{language}', not '{goal.language}'"
         return self._voice.refusal(goal.text, goal.utterance_id, emptied=goal.interrupt)
 
     async def _say(self, handle: Any) -> Say.Result:

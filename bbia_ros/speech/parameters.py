@@ -72,9 +72,16 @@ class SpeechParameters:
     """Parameters of the speech node; config/speech.yaml comments them."""
 
     vad_enabled: bool = param(True, "false: loudness decides who speaks, and no model is loaded for it", read_only=True)
-    vad: ModelParameters = model_params(engine="silero", model="silero-vad", declared_mb=40.0, threads=1)
-    stt: ModelParameters = model_params(engine="whisper", model="whisper-tiny", declared_mb=190.0)
-    tts: ModelParameters = model_params(engine="piper", model="piper-joe", declared_mb=150.0)
+    vad: ModelParameters = model_params(
+        engine="silero", model="silero-vad", variants=("silero-vad",), declared_mb=40.0, threads=1
+    )
+    stt: ModelParameters = model_params(
+        engine="whisper", model="whisper-tiny", variants=("whisper-small", "whisper-base", "whisper-tiny"),
+        declared_mb=190.0,
+    )  # fmt: skip
+    tts: ModelParameters = model_params(
+        engine="piper", model="piper-joe", variants=("piper-joe", "piper-ljspeech"), declared_mb=150.0
+    )
     turns: TurnParameters = nested(TurnParameters)
     transcription: TranscriptionParameters = nested(TranscriptionParameters)
     voice: VoiceParameters = nested(VoiceParameters)

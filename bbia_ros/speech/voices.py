@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 
+@functools.lru_cache(maxsize=8)
 def language_of(engine: str, model: str) -> str:
     """ISO 639-1 code of the language that a voice speaks; empty if it cannot be told.
 

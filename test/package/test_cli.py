@@ -60,6 +60,7 @@ def test_every_command_explains_itself(command, capsys):
         (["up", "--domain", "999"], "ROS domain 999 does not exist"),
         (["models", "check", "gpt"], "unknown model 'gpt'; known: "),
         (["models", "list", "--task", "smell"], "unknown task 'smell'"),
+        (["models", "fetch", "gpt"], "unknown model 'gpt'; known: "),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(words, says, capfd, monkeypatch, tmp_path):

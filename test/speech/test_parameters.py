@@ -21,7 +21,8 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def test_the_config_file_shows_every_parameter_with_its_default() -> None:
     tree = yaml.safe_load((shared_folder("config") / "speech.yaml").read_text(encoding="utf-8"))
     written = flat(tree["/**"]["speech"]["ros__parameters"])
-    assert written == {d.name: d.default for d in declarations(SpeechParameters)}
+    defaults = {d.name: d.default for d in declarations(SpeechParameters)}
+    assert written == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
 
 
 def test_turn_parameters_and_settings_agree() -> None:
