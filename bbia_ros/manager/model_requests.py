@@ -2,18 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from bbia_ros.manager.remote import RemoteNode
 from bbia_ros.manager.tally import unload_order
+from bbia_ros.manager.waits import unless_abandoned
 from bbia_ros.srv import FreeMemory, ModelCommand, UseModel
 
 ANSWER_S = 1.5
 """How long one node may take to unload or reset a model; a pool that asks for memory waits 2 s in all."""
 
+INACTIVE = "the manager is not active"
 SWAP_S = 180.0
 """How long a node may take to use another model [s]: end what is in flight (30), load it (60), or the old one again."""
+
+
+class Host(Protocol):
+    """What this needs of the manager's node."""
+
+    active: bool
+
+    def future(self) -> Any:
+        """A future that coroutines may await."""
+
+    def complete(self, future: Any, result: Any) -> None:
+        """Sets its result unless it is done."""
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Runs a coroutine in the executor's thread."""
+
+    def get_logger(self) -> Any:
+        """The node's log."""
+
+
+class ModelRequests:
+    """The services manager/reset_model, use_model and free_memory. Owns nothing: it looks and passes on.
+
+    Args:
+        host: the manager's node.
+        residencies: last Residency message per node.
+        remotes: the nodes by name; filled once the manager is active.
+        chosen: told of a task and its model that somebody chose.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        residencies: Mapping[str, Any],
+        remotes: Mapping[str, RemoteNode],
+        chosen: Callable[[str], None] = lambda task: None,
+    ) -> None:
+        self._host, self._residencies, self._remotes, self._chosen = host, residencies, remotes, chosen
+
+    def reset(self, request: ModelCommand.Request, response: ModelCommand.Response) -> Any:
+        """Lets a model that has FAILED load again."""
+        found = holder(request.name, self._residencies, self._remotes) if self._host.active else INACTIVE
+        if isinstance(found, str):
+            return ModelCommand.Response(message=found)
+        return self._answer_with(found.command_model("reset", request.name, ANSWER_S))
+
+    def use(self, request: UseModel.Request, response: UseModel.Response) -> Any:
+        """Has a task use another of its models."""
+        found = task_holder(request.task, self._residencies, self._remotes) if self._host.active else INACTIVE
+        if isinstance(found, str):
+            return UseModel.Response(message=found)
+        self._chosen(request.task)
+        return self._answer_with(found.use_model(request.task, request.model, SWAP_S))
+
+    def free(self, request: FreeMemory.Request, response: FreeMemory.Response) -> Any:
+        """Has idle models unloaded for a process that needs the room."""
+        if not self._host.active:
+            return FreeMemory.Response(message=INACTIVE)
+        return self._answer_with(free(request.needed_bytes, request.requester, self._residencies, self._remotes))
+
+    def _answer_with(self, work: Coroutine[Any, Any, Any]) -> Any:
+        answer = self._host.future()
+
+        async def run() -> None:
+            result = await work
+            self._host.get_logger().info(result.message)
+            self._host.complete(answer, result)
+
+        self._host.run_coroutine(unless_abandoned(run()))
+        return answer
 
 
 def holder(name: str, residencies: Mapping[str, Any], remotes: Mapping[str, RemoteNode]) -> RemoteNode | str:
@@ -32,16 +104,6 @@ def task_holder(task: str, residencies: Mapping[str, Any], remotes: Mapping[str,
             return remotes[node]
     known = sorted({model.task for report in residencies.values() for model in report.models})
     return f"unknown task '{task}'; tasks with models now: {', '.join(known) or 'none, activate a node first'}"
-
-
-async def reset(remote: RemoteNode, name: str) -> ModelCommand.Response:
-    """Lets a model that has FAILED load again."""
-    return await remote.command_model("reset", name, ANSWER_S)
-
-
-async def use(remote: RemoteNode, task: str, model: str) -> UseModel.Response:
-    """Has a node use another of the models for a task."""
-    return await remote.use_model(task, model, SWAP_S)
 
 
 async def free(

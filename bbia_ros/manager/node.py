@@ -7,8 +7,7 @@ itself: nobody else would start it.
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,25 @@ from lifecycle_msgs.msg import State, TransitionEvent
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
+from bbia_ros.manager.governor import Settings
 from bbia_ros.manager.mode_file import ModeFile
-from bbia_ros.manager.model_requests import free, holder, reset, task_holder, use
+from bbia_ros.manager.model_requests import ModelRequests
 from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
+from bbia_ros.manager.parameters import ManagerParameters, limits_of, settings_of
 from bbia_ros.manager.plan import Step, widen
 from bbia_ros.manager.reconciler import Reconciler, Request
+from bbia_ros.manager.relief import Relief
 from bbia_ros.manager.remote import STATE_NAMES, RemoteNode
 from bbia_ros.manager.report import stack_status
 from bbia_ros.manager.waits import NoAnswer, Waits, unless_abandoned
 from bbia_ros.manager.watch import Watch
 from bbia_ros.msg import Heartbeat, Residency, StackStatus
-from bbia_ros.residency.accounting import mem_available
+from bbia_ros.residency.errors import LedgerError
+from bbia_ros.residency.limits import Limits
 from bbia_ros.resources import shared_folder
 from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
-from bbia_ros.ros.parameters import param
 from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode, UseModel
 
 TICK_S = 0.2
@@ -45,26 +47,6 @@ GREET_S = 5.0
 """How long a node that appeared may take to say its state."""
 
 
-@dataclass(frozen=True)
-class ManagerParameters:
-    """Parameters of the manager."""
-
-    mode: str = param("idle", "mode to enter at start; empty: none, nodes are left as they are", read_only=True)
-    modes_file: str = param("", "path of the modes file; empty: config/modes.yaml of this package", read_only=True)
-    mode_file: str = param("", "keeps the mode entered last, for a manager started again; empty: none", read_only=True)
-    nodes: tuple[str, ...] = param((), "nodes to supervise; empty: all of the modes file", read_only=True)
-    budget_mb: float = param(0.0, "memory for all workers, as the processes were told; 0: no limit [MB]", minimum=0.0,
-                             read_only=True)  # fmt: skip
-    transition_timeout_s: float = param(10.0, "for one transition of a node without its own timeout_s [s]", minimum=0.1)
-    request_timeout_s: float = param(
-        120.0, "for set_mode, and for manage_nodes without its own timeout [s]", minimum=1.0
-    )
-    heartbeat_timeout_s: float = param(2.0, "a node silent for longer is lost [s]", minimum=0.5, read_only=True)
-    appear_timeout_s: float = param(
-        10.0, "a node that is not there is waited for so long [s]", minimum=0.0, read_only=True
-    )
-
-
 class ManagerNode(BbiaNode[ManagerParameters]):
     """Owns the mode and the supervision. Does not own processes: who started them restarts them."""
 
@@ -75,6 +57,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         super().__init__("manager", context)
         self._mode = self._target = ""
         self._residencies: dict[str, Residency] = {}
+        self._remotes: dict[str, RemoteNode] = {}
         self._labels: dict[str, str] = {}
         self._runs: dict[str, object] = {}
         self._asking: set[str] = set()
@@ -95,26 +78,28 @@ class ManagerNode(BbiaNode[ManagerParameters]):
     def configure(self) -> None:
         """Reads the modes; creates the status and the services."""
         try:
-            table = load_modes(Path(self.params.modes_file or shared_folder("config") / "modes.yaml"))
-            self._table: ModeTable = table.only(self.params.nodes) if self.params.nodes else table
+            self._whole = load_modes(Path(self.params.modes_file or shared_folder("config") / "modes.yaml"))
+            self._table: ModeTable = self._whole.only(self.params.nodes) if self.params.nodes else self._whole
             if self.params.mode:
                 self._table.mode(self.params.mode)
         except ModesError as error:
             raise ConfigurationError(str(error)) from error
+        self._settings(self.params)
         self._mode_file = ModeFile(self.params.mode_file)
         self._status = self.make_publisher(StackStatus, "manager/status", qos.STATE)
         self.make_service(SetMode, "manager/set_mode", self._set_mode)
         self.make_service(ManageNodes, "manager/manage_nodes", self._manage_nodes)
-        self.make_service(ModelCommand, "manager/reset_model", self._reset_model)
-        self.make_service(UseModel, "manager/use_model", self._use_model)
-        self.make_service(FreeMemory, "manager/free_memory", self._free_memory)
+        models = ModelRequests(self, self._residencies, self._remotes, lambda task: self._relief.variant_asked(task))
+        self.make_service(ModelCommand, "manager/reset_model", models.reset)
+        self.make_service(UseModel, "manager/use_model", models.use)
+        self.make_service(FreeMemory, "manager/free_memory", models.free)
 
     def activate(self) -> None:
         """Begins to watch the nodes, and enters the first mode."""
         rules, now = self._table.rules, time.monotonic()
         self._watch = Watch(self.params.heartbeat_timeout_s)
         self._reconciler = Reconciler(rules, self._launch, time.monotonic, self.params.appear_timeout_s)
-        self._remotes = {name: RemoteNode(name, self, self._waits) for name in rules}
+        self._remotes.update({name: RemoteNode(name, self, self._waits) for name in rules})
         self._published = now
         for name in rules:
             self.make_subscription(Heartbeat, f"{name}/heartbeat", self._on_heartbeat, qos.heartbeat())
@@ -125,6 +110,12 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             )  # fmt: skip
         self.make_subscription(Residency, "manager/residency", self._on_residency, qos.STATE)
         self.make_timer(TICK_S, self._tick)
+        self._relief = Relief(
+            self, self._reconciler, self._remotes, self._residencies, self._waits, self._changed,
+            Path(self.params.pressure.root),
+        )  # fmt: skip
+        self._govern(self.params)
+        self._relief.start()
         mode = self._mode_file.read(self._table.modes) or self.params.mode
         if mode:
             self._enter(mode, None)
@@ -133,10 +124,37 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         """Answers whoever waits; the nodes stay as they are."""
         self._reconciler.abandon("the manager was deactivated")
         self._waits.abandon()
-        for store in (self._residencies, self._labels, self._runs):
+        self._relief.stop()
+        for store in (self._residencies, self._labels, self._runs, self._remotes):
             store.clear()
         self._asking.clear()
         self._mode = self._target = ""
+
+    # Limits --------------------------------------------------------------------------------------------------------
+
+    def parameters_changed(self, new: ManagerParameters) -> None:
+        """Limits and the governor's settings change at once."""
+        self._settings(new)
+        if self.active:
+            self._govern(new)
+
+    def _settings(self, parameters: ManagerParameters) -> Settings:
+        return settings_of(parameters, self._table.rules, self._whole.rules)
+
+    def _govern(self, parameters: ManagerParameters) -> None:
+        limits = limits_of(parameters)
+        self._relief.configure(self._settings(parameters), limits, parameters.pressure.enabled)
+        self._relief.in_thread(lambda: self._enforce(limits))
+        self._changed()
+
+    def _enforce(self, limits: Limits) -> None:
+        """Tells the pools of all processes what they may hold; waits for the ledger's lock."""
+        try:
+            self.process.ledger.set_limits(limits)
+        except LedgerError as error:
+            self.report_fault("limits", f"the limits are not in force everywhere: {error}")
+        else:
+            self.clear_fault("limits")
 
     # Requests ------------------------------------------------------------------------------------------------------
 
@@ -176,6 +194,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             f"mode '{name}'", mode.states, reached, mode.parameters, timeout_s=self.params.request_timeout_s
         )
         self._mode_answers = waiting
+        self._relief.mode_asked()
         self._reconciler.pursue(request)
         self._progress()
 
@@ -198,6 +217,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         self._mode_answers = []
         timeout_s = request.timeout_s if request.timeout_s > 0 else self.params.request_timeout_s
         label = f"request to {' and '.join(words)}" if words else "request for no node"
+        self._relief.nodes_asked(wanted, up)
         self._reconciler.pursue(Request(label, wanted, reached, {}, request.strict, timeout_s))
         self._changed()
         return answer
@@ -207,36 +227,6 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             self.get_logger().info(message)
         else:
             self.get_logger().error(message)
-
-    def _reset_model(self, request: ModelCommand.Request, response: ModelCommand.Response) -> Any:
-        found = holder(request.name, self._residencies, self._remotes) if self.active else "the manager is not active"
-        if isinstance(found, str):
-            return ModelCommand.Response(message=found)
-        return self._answer_with(reset(found, request.name))
-
-    def _use_model(self, request: UseModel.Request, response: UseModel.Response) -> Any:
-        if not self.active:
-            return UseModel.Response(message="the manager is not active")
-        found = task_holder(request.task, self._residencies, self._remotes)
-        if isinstance(found, str):
-            return UseModel.Response(message=found)
-        return self._answer_with(use(found, request.task, request.model))
-
-    def _free_memory(self, request: FreeMemory.Request, response: FreeMemory.Response) -> Any:
-        if not self.active:
-            return FreeMemory.Response(message="the manager is not active")
-        return self._answer_with(free(request.needed_bytes, request.requester, self._residencies, self._remotes))
-
-    def _answer_with(self, work: Coroutine[Any, Any, Any]) -> Any:
-        answer = self.future()
-
-        async def run() -> None:
-            result = await work
-            self.get_logger().info(result.message)
-            self.complete(answer, result)
-
-        self.run_coroutine(unless_abandoned(run()))
-        return answer
 
     # Steps ---------------------------------------------------------------------------------------------------------
 
@@ -380,8 +370,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         status = stack_status(
             stamp=self.now(), mode=self._mode, target_mode=self._target, process=self.process.name,
             nodes=self._table.rules, reconciler=self._reconciler, watch=self._watch, transitions=self._labels,
-            residencies=self._residencies, budget_bytes=round(self.params.budget_mb * 1e6),
-            available_bytes=mem_available(),
+            residencies=self._residencies, limits=limits_of(self.params), relief=self._relief,
         )  # fmt: skip
         self._status.publish(status)
 

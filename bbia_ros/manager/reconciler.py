@@ -7,10 +7,10 @@ crash and has to catch up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bbia_ros.manager.modes import ACTIVE, UNCONFIGURED, NodeRule, ParameterValue
+from bbia_ros.manager.modes import ACTIVE, INACTIVE, UNCONFIGURED, NodeRule, ParameterValue
 from bbia_ros.manager.plan import ACTIVATE, DEACTIVATE, SET_PARAMETERS, TRANSITIONS, Plan, Step, make_plan
 
 Parameters = Mapping[str, Mapping[str, ParameterValue]]
@@ -39,7 +39,7 @@ class Request:
 
 
 class Reconciler:
-    """Owns what is wanted, what is in flight and what failed.
+    """Owns what is wanted, what is held back, what is in flight and what failed.
 
     Does not own how a step is carried out: `launch(step, parameters)` starts it, and `finished` must be called exactly
     once for it, later or at once, unless the node is reported `lost` before.
@@ -54,6 +54,7 @@ class Reconciler:
     ) -> None:
         self.present: dict[str, str] = {}
         self.wanted: dict[str, str] = {}
+        self.held: dict[str, str] = {}
         self.failures: dict[str, str] = {}
         self.in_flight: dict[str, Step] = {}
         self.transitions = 0
@@ -71,6 +72,13 @@ class Reconciler:
         self._advancing = False
 
     @property
+    def goals(self) -> dict[str, str]:
+        """The state that each node is to be brought to: what is wanted, or inactive while it is held."""
+        return {
+            node: INACTIVE if state == ACTIVE and node in self.held else state for node, state in self.wanted.items()
+        }
+
+    @property
     def settled(self) -> bool:
         """Nothing in flight and every node where it should be."""
         return not self.in_flight and not self.unreached()
@@ -84,6 +92,7 @@ class Reconciler:
         """Makes `request` the one that counts; the one before is answered as superseded."""
         old, self._request = self._request, request
         self.wanted = {**self.wanted, **request.wanted}
+        self.held = {node: why for node, why in self.held.items() if self.wanted.get(node) == ACTIVE}
         for node, values in request.parameters.items():
             self._parameters[node] = values
             self._pending_parameters[node] = values
@@ -93,6 +102,24 @@ class Reconciler:
         self._appear_deadline = self._began + self._appear_timeout_s
         if old is not None:
             old.answer(False, f"superseded by {request.label}")
+        self.advance()
+
+    def hold(self, nodes: Iterable[str], reason: str) -> None:
+        """Keeps nodes inactive though they are wanted active, through restarts and requests, until `let_go`.
+
+        Args:
+            nodes: with all that need them.
+            reason: a clause for their status.
+        """
+        for node in nodes:
+            self.held[node] = reason
+        self.advance()
+
+    def let_go(self, nodes: Iterable[str]) -> None:
+        """Has held nodes follow again what is wanted of them."""
+        for node in nodes:
+            if self.held.pop(node, None) is not None:
+                self.failures.pop(node, None)
         self.advance()
 
     def abandon(self, reason: str) -> None:
@@ -127,7 +154,9 @@ class Reconciler:
         if node in self.in_flight or node not in self.present or self.present[node] == state:
             return
         self.present[node] = state
-        wanted = self.wanted.get(node, state)
+        if state == ACTIVE:
+            self.held.pop(node, None)  # somebody wants it more than we want its memory
+        wanted = self.goals.get(node, state)
         if state == wanted:
             self.failures.pop(node, None)
         else:
@@ -174,7 +203,9 @@ class Reconciler:
         """What keeps a node from where it should be; empty: nothing, or it is on its way."""
         if node in self.failures:
             return self.failures[node]
-        return "" if node in self.present else self._absent.get(node, "is not running")
+        if node not in self.present:
+            return self._absent.get(node, "is not running")
+        return self.held.get(node, "")
 
     def advance(self) -> None:
         """Launches what is ready, and answers when nothing is left to do."""
@@ -202,11 +233,13 @@ class Reconciler:
             request.answer(False, f"{request.label} is incomplete: {reasons}")
         else:
             count, seconds = self.transitions - self._steps_before, self._clock() - self._began
-            request.answer(True, f"{request.label}: reached with {count} transitions in {seconds:.2f} s")
+            without = [f"{node} ({why})" for node, why in self.held.items()]
+            but = f", without {', '.join(without)}" if without else ""
+            request.answer(True, f"{request.label}: reached with {count} transitions in {seconds:.2f} s{but}")
 
     def _plan(self) -> Plan:
         able = {node: state for node, state in self.present.items() if node not in self.failures}
-        return make_plan(able, self.wanted, self._rules, self._pending_parameters)
+        return make_plan(able, self.goals, self._rules, self._pending_parameters)
 
     def _may_start(self, step: Step) -> bool:
         if step.node in self.in_flight:
@@ -236,7 +269,7 @@ class Reconciler:
     def unreached(self) -> dict[str, str]:
         """Why each node that is not as wanted is not."""
         reasons: dict[str, str] = {}
-        for node, wanted in self.wanted.items():
+        for node, wanted in self.goals.items():
             if node in self.failures:
                 reasons[node] = self.failures[node]
             elif node not in self.present:

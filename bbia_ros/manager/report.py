@@ -8,9 +8,11 @@ from typing import Any
 from builtin_interfaces.msg import Time
 
 from bbia_ros.manager.reconciler import Reconciler
+from bbia_ros.manager.relief import Relief
 from bbia_ros.manager.tally import tally
 from bbia_ros.manager.watch import Watch
-from bbia_ros.msg import NodeStatus, ProcessStatus, StackStatus
+from bbia_ros.msg import GroupLimit, NodeStatus, ProcessStatus, StackStatus
+from bbia_ros.residency.limits import Limits
 
 UNKNOWN = "unknown"
 
@@ -26,8 +28,8 @@ def stack_status(
     watch: Watch,
     transitions: Mapping[str, str],
     residencies: Mapping[str, Any],
-    budget_bytes: int,
-    available_bytes: int,
+    limits: Limits,
+    relief: Relief,
 ) -> StackStatus:
     """The status message.
 
@@ -41,8 +43,8 @@ def stack_status(
         watch: knows who is alive and what is wrong.
         transitions: state labels of nodes that are in a transition just now, like "activating".
         residencies: last Residency message per node, the manager's own included.
-        budget_bytes: limit over all workers; 0: none.
-        available_bytes: MemAvailable of the machine.
+        limits: in force over all workers.
+        relief: knows how short memory is, and what was given up for it.
     """
     alive = {node for node, sign in watch.signs.items() if sign.alive}
     sums = tally(message for node, message in residencies.items() if node in alive or node not in watch.signs)
@@ -55,11 +57,20 @@ def stack_status(
         ],
         processes=[ProcessStatus(name=row.name, pid=row.pid, pss_bytes=row.pss_bytes) for row in sums.processes],
         models=sums.models,
-        budget_bytes=budget_bytes,
+        budget_bytes=limits.budget_bytes or 0,
         workers_bytes=sums.workers_bytes,
         total_pss_bytes=sums.total_pss_bytes,
-        available_bytes=available_bytes,
+        available_bytes=relief.available_bytes,
+        reserved_bytes=sum(model.budget_bytes for model in sums.models),
+        eviction=limits.eviction,
+        groups=[
+            GroupLimit(
+                group=group, limit=limit, resident=sum(m.group == group and m.budget_bytes > 0 for m in sums.models)
+            )
+            for group, limit in limits.groups.items()
+        ],
     )
+    relief.fill(status.pressure)
     status.header.stamp = stamp
     return status
 

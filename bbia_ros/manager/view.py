@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-STATE_STYLES = {
-    "active": "bold green",
-    "inactive": "cyan",
-    "unconfigured": "dim",
-    "unknown": "bold red",
-    "finalized": "red",
-    "IDLE": "green",
-    "BUSY": "bold green",
-    "LOADING": "yellow",
-    "FAILED": "bold red",
-    "ABSENT": "dim",
-}
-BAR_WIDTH = 30
+from bbia_ros.manager.view_memory import limits_line, memory_line, models_table, pressure_lines, styled
 
 
 def render_status(status: Any, *, processes: bool = True) -> RenderableType:
@@ -37,7 +26,7 @@ def render_status(status: Any, *, processes: bool = True) -> RenderableType:
         parts.append(models_table(status))
     if processes:
         parts.append(processes_table(status))
-    parts.append(memory_line(status))
+    parts += [memory_line(status), limits_line(status), *pressure_lines(status.pressure, events=3 if processes else 1)]
     return Group(*parts)
 
 
@@ -54,22 +43,7 @@ def nodes_table(status: Any) -> Table:
     """Nodes with state, process, and what is wrong."""
     table = Table("node", "state", "process", "detail", box=None, pad_edge=False, header_style="dim")
     for node in status.nodes:
-        table.add_row(node.name, _styled(node.state), node.process, Text(node.detail, style="red"))
-    return table
-
-
-def models_table(status: Any) -> Table:
-    """Models with state, memory and holder."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("model", "task", "state", "node"):
-        table.add_column(column)
-    table.add_column("MB", justify="right")
-    table.add_column("loads", justify="right")
-    table.add_column("note")
-    for model in sorted(status.models, key=lambda model: (model.node, model.name)):
-        megabytes = f"{model.pss_bytes / 1e6:.0f}" if model.pid else ""
-        note = Text(model.last_error, style="red") if model.last_error else Text(model.last_release, style="dim")
-        table.add_row(model.name, model.task, _styled(model.state), model.node, megabytes, str(model.loads), note)
+        table.add_row(node.name, styled(node.state), node.process, Text(node.detail, style="red"))
     return table
 
 
@@ -80,24 +54,6 @@ def processes_table(status: Any) -> Table:
     for process in status.processes:
         table.add_row(process.name, str(process.pid), f"{process.pss_bytes / 1e6:.0f}")
     return table
-
-
-def memory_line(status: Any) -> Text:
-    """Workers against the budget as a bar, and the totals."""
-    workers, budget = status.workers_bytes, status.budget_bytes
-    line = Text("workers ")
-    if budget:
-        share = min(1.0, workers / budget)
-        filled = round(share * BAR_WIDTH)
-        style = "green" if share < 0.75 else "yellow" if share < 0.95 else "red"
-        line.append("█" * filled, style=style)
-        line.append("░" * (BAR_WIDTH - filled), style="dim")
-        line.append(f" {workers / 1e6:.0f} of {budget / 1e6:.0f} MB")
-    else:
-        line.append(f"{workers / 1e6:.0f} MB, no budget")
-    line.append(f"   stack {status.total_pss_bytes / 1e6:.0f} MB", style="bold")
-    line.append(f"   available {status.available_bytes / 1e6:.0f} MB", style="dim")
-    return line
 
 
 def as_data(status: Any) -> dict[str, Any]:
@@ -111,12 +67,23 @@ def as_data(status: Any) -> dict[str, Any]:
         "models": [
             {
                 **_fields(model, "name", "node", "task", "group", "engine", "state", "pid", "pss_bytes", "loads",
-                          "evictions", "last_error", "load_s", "last_release"),
+                          "evictions", "last_error", "load_s", "last_release", "pinned", "leaking", "device",
+                          "budget_bytes", "vram_bytes", "ttl_s"),
+                "variants": list(model.variants),
                 "last_used": _seconds(model.last_used),
             }
             for model in status.models
         ],
-        **_fields(status, "budget_bytes", "workers_bytes", "total_pss_bytes", "available_bytes"),
+        **_fields(status, "budget_bytes", "workers_bytes", "total_pss_bytes", "available_bytes", "reserved_bytes",
+                  "eviction"),
+        "groups": [_fields(group, "group", "limit", "resident") for group in status.groups],
+        "pressure": {
+            **_fields(status.pressure, "rung", "available_bytes", "cgroup_bytes", "cgroup_limit_bytes"),
+            "some_avg10": _number(status.pressure.some_avg10),
+            "full_avg10": _number(status.pressure.full_avg10),
+            "given_up": list(status.pressure.given_up),
+            "events": list(status.pressure.events),
+        },
     }  # fmt: skip
 
 
@@ -124,9 +91,10 @@ def _fields(message: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(message, name) for name in names}
 
 
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else float(value)
+
+
 def _seconds(stamp: Any) -> float:
     return float(stamp.sec + stamp.nanosec * 1e-9)
-
-
-def _styled(state: str) -> Text:
-    return Text(state, style=STATE_STYLES.get(state, "yellow"))

@@ -28,6 +28,7 @@ class ProcessContext:
     Attributes:
         name: of the process in the composition: manager, brain, control, or a node's name when it runs alone.
         pool: of models; None of them is loaded by making it.
+        ledger: what all pools of the stack hold, and the limits that they keep.
         ros_context: rclpy's context; None is the default one.
         ask: set by the process to a function (bytes needed, requester) -> bytes freed, which asks the manager to have
             idle models of other processes unloaded.
@@ -64,14 +65,15 @@ class ProcessContext:
         self._sampler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pss")
         self._pss, self._sampled_at, self._sampling = 0, float("-inf"), False
         self._trimmed_at = time.monotonic()
+        # Stacks that cannot see each other cannot ask each other for room either.
+        self.ledger = Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name)
         self.pool = (
             pool
             if pool is not None
             else Pool(
                 budget_mb=budget_mb,
                 group_limits=dict(group_limits or GROUP_LIMITS),
-                # Stacks that cannot see each other cannot ask each other for room either.
-                ledger=Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name),
+                ledger=self.ledger,
                 isolation=isolation,
                 ask=self._ask,
             )

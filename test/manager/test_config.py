@@ -4,15 +4,25 @@ import pytest
 import yaml
 
 from bbia_ros.manager.mode_file import ModeFile
-from bbia_ros.manager.node import ManagerParameters
+from bbia_ros.manager.parameters import ManagerParameters
 from bbia_ros.resources import shared_folder
 from bbia_ros.ros.parameters import declarations
 
 
+def flat(section: dict, prefix: str = ""):
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def test_configuration_lists_every_parameter_with_its_default():
     document = yaml.safe_load((shared_folder("config") / "manager.yaml").read_text())
-    listed = document["/**/manager"]["ros__parameters"]
-    expected = {d.name: d.default for d in declarations(ManagerParameters)}
+    listed = dict(flat(document["/**/manager"]["ros__parameters"]))
+    expected = {
+        d.name: list(d.default) if isinstance(d.default, tuple) else d.default for d in declarations(ManagerParameters)
+    }
     del expected["nodes"]  # ROS has no way to write an empty list
     assert listed == expected
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import rclpy
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from stage import Stage, detail, states
 
 from bbia_ros.manager.node import ManagerNode
-from bbia_ros.msg import StackStatus
-from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
 from bbia_ros.ros.parameters import param
-from bbia_ros.ros.process import make_executor
-from bbia_ros.ros.testing import FakePool, Inbox, NodeRunner
+from bbia_ros.ros.testing import FakePool, NodeRunner
 from bbia_ros.srv import FreeMemory, ManageNodes, ModelCommand, SetMode, UseModel
 
 pytestmark = pytest.mark.heavy
@@ -69,117 +62,6 @@ class Limb(BbiaNode[LimbParameters]):
         self.seen.append("deactivate")
 
 
-class Spinner:
-    """Spins one node in a thread of its own, as a process of its own would."""
-
-    def __init__(self, node: Any, executor: Any) -> None:
-        self.node, self._executor, self._stop = node, executor, threading.Event()
-        executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def run(self, function: Any) -> None:
-        done = threading.Event()
-        self._executor.create_task(lambda: (function(), done.set()))
-        assert done.wait(10)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(20)
-        self._executor.remove_node(self.node)
-        self.node.destroy_node()
-        self._executor.shutdown()
-
-
-class Stage:
-    """A manager, limbs and a client, each with an executor of its own, and what the manager publishes.
-
-    They share one participant, with each other and with all stages before: Fast DDS loses a participant that takes
-    the place of one which the same process had before, so that contexts in one process after the other do not find
-    each other reliably.
-    """
-
-    def __init__(self, modes: Path, mode: str, limbs: tuple[str, ...]) -> None:
-        self.context = shared_context()
-        settings = {"modes_file": str(modes), "mode": mode, "appear_timeout_s": 5.0}
-        arguments = ["--ros-args", *(word for key, value in settings.items() for word in ("-p", f"{key}:={value}"))]
-        self.process = ProcessContext(
-            "test", pool=FakePool({}), ros_context=self.context, node_arguments={"manager": arguments}
-        )
-        self.runs: dict[str, Spinner] = {}
-        for name in limbs:
-            self.add(name)
-        self.manager = Spinner(ManagerNode(self.process), make_executor(self.context))
-        self.probe = Spinner(Node("probe", context=self.context), SingleThreadedExecutor(context=self.context))
-        self.statuses = Inbox()
-        self.probe.node.create_subscription(StackStatus, "manager/status", self.statuses.put, qos.STATE)
-
-    def add(self, name: str) -> Limb:
-        self.runs[name] = Spinner(Limb(name, self.process), make_executor(self.context))
-        return self.node(name)
-
-    def call(self, kind: type[Any], service: str, request: Any, timeout_s: float = 30.0) -> Any:
-        return self.begin(kind, service, request)(timeout_s)
-
-    def begin(self, kind: type[Any], service: str, request: Any) -> Any:
-        client = self.probe.node.create_client(kind, service)
-        assert client.wait_for_service(10)
-        future, done = client.call_async(request), threading.Event()
-        future.add_done_callback(lambda _: done.set())
-
-        def answer(timeout_s: float = 30.0) -> Any:
-            assert done.wait(timeout_s), f"no answer from {service}"
-            return future.result()
-
-        return answer
-
-    def node(self, name: str) -> Any:
-        return self.runs[name].node
-
-    def remove(self, name: str) -> None:
-        self.runs.pop(name).close()
-
-    def wait(self, condition: Any, timeout_s: float = 20.0) -> StackStatus:
-        return self.statuses.wait(condition, timeout_s)
-
-    def set_mode(self, mode: str) -> SetMode.Response:
-        return self.call(SetMode, "manager/set_mode", SetMode.Request(mode=mode))
-
-    def begin_mode(self, mode: str) -> Any:
-        return self.begin(SetMode, "manager/set_mode", SetMode.Request(mode=mode))
-
-    def close(self) -> None:
-        for run in (self.manager, self.probe, *self.runs.values()):
-            run.close()
-        self.process.close()
-
-
-def states(status: StackStatus) -> dict[str, str]:
-    return {node.name: node.state for node in status.nodes}
-
-
-def detail(status: StackStatus, name: str) -> str:
-    return next(node.detail for node in status.nodes if node.name == name)
-
-
-@cache
-def shared_context() -> Context:
-    context = Context()
-    rclpy.init(args=["--ros-args", "-r", "__ns:=/bbia"], context=context)
-    return context
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _shutdown() -> Iterator[None]:
-    yield
-    rclpy.shutdown(context=shared_context())
-    shared_context.cache_clear()
-
-
 @pytest.fixture
 def modes(tmp_path: Path) -> Path:
     path = tmp_path / "modes.yaml"
@@ -189,7 +71,7 @@ def modes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stage(modes: Path) -> Iterator[Stage]:
-    made = Stage(modes, "rest", ("base", "legs", "eyes"))
+    made = Stage(modes, "rest", dict.fromkeys(("base", "legs", "eyes"), Limb))
     try:
         made.wait(lambda s: s.mode == "rest")
         yield made
@@ -301,7 +183,7 @@ def test_a_node_that_vanishes_is_reported_and_brought_back_when_it_returns(stage
     assert detail(status, "legs")
     assert states(status)["base"] == "active"
     stage.statuses.clear()
-    legs = stage.add("legs")
+    legs = stage.add("legs", Limb)
     status = stage.wait(lambda s: states(s)["legs"] == "active")
     assert detail(status, "legs") == ""
     assert legs.seen == ["configure", "activate none"]
@@ -318,7 +200,7 @@ def test_a_node_moved_by_hand_is_left_there_until_the_next_request(stage: Stage)
 
 
 def test_a_missing_node_is_named_and_the_others_run(modes: Path) -> None:
-    stage = Stage(modes, "walk", ("base",))
+    stage = Stage(modes, "walk", {"base": Limb})
     try:
         status = stage.wait(lambda s: "is not running" in detail(s, "legs") and states(s)["base"] == "active")
         assert status.mode == ""

@@ -267,3 +267,51 @@ def test_whatever_happens_it_settles_and_answers_everybody_once(seed):
     assert bench.reconciler.present == ALL_ACTIVE
     assert len(bench.answers) == asked + 1
     assert all(set(TRANSITIONS) | {SET_PARAMETERS} >= {step.action} for step in bench.launched)
+
+
+def test_a_held_node_stays_inactive_through_requests_and_restarts():
+    bench = Bench(ALL_INACTIVE)
+    bench.ask("up", ALL_ACTIVE)
+    bench.end_all()
+    bench.reconciler.hold(["speech"], "given up")
+    bench.end_all()
+    assert bench.reconciler.present["speech"] == "inactive"
+    assert bench.reconciler.problem("speech") == "given up"
+    assert bench.reconciler.settled
+    bench.reconciler.lost("speech", "its process ended")
+    assert bench.reconciler.problem("speech") == "its process ended"
+    bench.reconciler.returned("speech", "unconfigured")
+    bench.end_all()
+    assert bench.reconciler.present["speech"] == "inactive"
+    bench.ask("up again", ALL_ACTIVE)
+    ok, message = bench.answers["up again"]
+    assert ok
+    assert message.endswith(", without speech (given up)")
+
+
+def test_what_is_let_go_follows_what_is_wanted_by_then():
+    bench = Bench(ALL_ACTIVE)
+    bench.ask("up", ALL_ACTIVE)
+    bench.reconciler.hold(["speech"], "given up")
+    bench.end_all()
+    bench.reconciler.let_go(["speech", "dialogue"])
+    bench.end_all()
+    assert bench.reconciler.present == ALL_ACTIVE
+    bench.reconciler.hold(["speech"], "given up")
+    bench.end_all()
+    bench.ask("down", {"speech": "inactive"})
+    assert bench.reconciler.held == {}
+    bench.ask("up once more", {"speech": "active"})
+    bench.end_all()
+    assert bench.reconciler.present == ALL_ACTIVE
+
+
+def test_a_held_node_that_somebody_activates_by_hand_is_theirs():
+    bench = Bench(ALL_ACTIVE)
+    bench.ask("up", ALL_ACTIVE)
+    bench.reconciler.hold(["speech"], "given up")
+    bench.end_all()
+    bench.reconciler.observed("speech", "active")
+    assert bench.reconciler.held == {}
+    assert bench.open == []
+    assert bench.reconciler.problem("speech") == ""

@@ -10,6 +10,7 @@ import pytest
 from bbia_ros import cli
 from bbia_ros.commands import up
 from bbia_ros.manager.view import as_data, render_status
+from bbia_ros.manager.view_memory import why
 
 
 def run(*words):
@@ -19,20 +20,27 @@ def run(*words):
 def sample_status():
     model = Message(name="stt:tiny", node="speech", task="stt", group="stt", engine="e:E", state="IDLE", pid=7,
                     pss_bytes=120_000_000, loads=1, evictions=0, last_error="", load_s=0.5, last_release="",
-                    last_used=Message(sec=5, nanosec=500_000_000))  # fmt: skip
+                    last_used=Message(sec=5, nanosec=500_000_000), pinned=False, leaking=False, device="cpu",
+                    budget_bytes=110_000_000, vram_bytes=0, ttl_s=300.0, variants=["small", "tiny"])  # fmt: skip
+    pressure = Message(rung=2, available_bytes=112_000_000, some_avg10=34.0, full_avg10=float("nan"), cgroup_bytes=0,
+                       cgroup_limit_bytes=0, given_up=["variant stt: small -> tiny"],
+                       events=["11:04:05 pressure: MemAvailable 112 MB < 150 MB: unloaded tts:joe (151 MB)"]
+                       )  # fmt: skip
     return Message(
         header=Message(stamp=Message(sec=10, nanosec=0)), mode="idle", target_mode="watch",
         nodes=[Message(name="driver", state="active", process="control", detail=""),
                Message(name="speech", state="unknown", process="brain", detail="[its] process has ended")],
         processes=[Message(name="control", pid=6, pss_bytes=80_000_000)], models=[model],
         budget_bytes=800_000_000, workers_bytes=120_000_000, total_pss_bytes=200_000_000, available_bytes=2_000_000_000,
+        reserved_bytes=110_000_000, eviction="weighted", groups=[Message(group="stt", limit=2, resident=1)],
+        pressure=pressure,
     )  # fmt: skip
 
 
-def text_of(renderable):
+def text_of(renderable, width=140):
     from rich.console import Console
 
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(renderable)
     return console.export_text()
 
@@ -100,11 +108,39 @@ def test_the_view_shows_what_the_status_says():
     assert "120 MB, no budget" in text_of(render_status(without))
 
 
+def test_the_view_tells_why_models_are_there_and_what_was_given_up_in_100_columns():
+    text = text_of(render_status(sample_status()), width=100)
+    assert "used 4 s ago, 5 min left" in " ".join(text.split())
+    assert "* tiny" in text
+    assert "110 MB reserved   stt 1/2   eviction weighted" in text
+    assert "smaller variants   waited for (PSI): some 34 %" in text
+    assert "given up: variant stt: small -> tiny" in text
+    assert "unloaded tts:joe (151 MB)" in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "used 4 s ago, 5 min left"), ({"pinned": True}, "used 4 s ago, pinned"), ({"state": "BUSY"}, "in use"),
+        ({"ttl_s": 0.0}, "used 4 s ago, stays"), ({"pid": 0, "state": "ABSENT"}, ""),
+        ({"ttl_s": 2.0}, "used 4 s ago, 0 s left"),
+        ({"last_used": Message(sec=0, nanosec=0)}, "loaded, not used yet, for 5 min"),
+    ],
+)  # fmt: skip
+def test_why_a_model_is_in_memory(changes, says):
+    (model,) = sample_status().models
+    vars(model).update(changes)
+    assert why(model, 10.0) == says
+
+
 def test_the_status_as_data_is_json():
     data = json.loads(json.dumps(as_data(sample_status())))
     assert data["models"][0]["last_used"] == 5.5
     assert data["nodes"][1]["state"] == "unknown"
     assert data["total_pss_bytes"] == 200_000_000
+    assert data["groups"] == [{"group": "stt", "limit": 2, "resident": 1}]
+    assert (data["pressure"]["rung"], data["pressure"]["full_avg10"]) == (2, None)
 
 
 def test_models_are_listed_with_their_task():
