@@ -17,7 +17,7 @@ WEIGHTS = {
     "converse": {MODE: 2, SAY: 6, VISIT: 2, LEAVE: 1, WAIT: 1},
 }
 """How likely each action is in each mode, relative to the others."""
-REST_EVERY = (6, 12)
+REST_EVERY = (10, 20)
 """After so many actions the robot sleeps and is measured at rest."""
 AZIMUTH = math.radians(35.0)
 """Visitors walk and stand on this side and that of straight ahead [rad]."""

@@ -17,7 +17,7 @@ from bbia_ros.soak.processes import PROCESS, Member, NotOurs, alive, send, worke
 KILL, STOP, STARVE = "kill", "stop", "starve"
 KINDS = {KILL: 4, STOP: 3, STARVE: 3}
 """How likely each is, relative to the others."""
-PAUSE_S = (2.0, 40.0, 10.0)
+PAUSE_S = (0.5, 30.0, 6.0)
 """Shortest, longest and mean time between two strikes [s]."""
 STOP_S = (0.5, 20.0)
 """A worker is stopped for so long, short stops being likelier: the logarithm is uniform [s]."""
@@ -156,9 +156,9 @@ class Chaos:
     def _run(self) -> None:
         shortest, longest, mean = self._pause_s
         while not self._stop.wait(min(longest, max(shortest, self._random.expovariate(1 / mean)))):
-            if self._held.is_set():
-                continue
-            with self._idle:
+            with self._idle:  # waits while it is held
+                if self._stop.is_set():
+                    return
                 chosen = self.choose(self._members())
                 if chosen is not None:
                     self.strike(*chosen)

@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bbia_ros.soak.callers import Callers
+from bbia_ros.soak.callers import LOST_S, Callers
 from bbia_ros.soak.health import Health, Trouble
 from bbia_ros.soak.processes import Member, family
 from bbia_ros.soak.record import Record, RecordFailed
 from bbia_ros.soak.sampling import Sample, Sampler
-from bbia_ros.soak.verdicts import LOST_S
 
 PERIOD_S = 1.0
 """Of the samples; one of the whole stack costs some ten milliseconds."""
@@ -115,12 +114,21 @@ class Observer:
         self.peak = max(self.peak, sample.pss)
         status, fresh, self._fresh = self._status, self._fresh, False
         now = self._record.now()
-        self._callers.release(time.monotonic(), LOST_S)
+        if fresh:
+            for lost in self._callers.saw(status, time.monotonic()):
+                self._tell(
+                    self._health.report(
+                        f"{lost.model} did not serve again within {LOST_S:g} s after a {lost.kind}", now
+                    )
+                )
         for trouble in self._health.look(status, fresh, now):
-            self._record.write("trouble", what=trouble.what, since=round(trouble.since, 3))
-            self._on_trouble(trouble)
+            self._tell(trouble)
         loop = self.loop[-1][1] if self.loop else 0.0
         self._record.write("sample", **sample.plain(), motion_p99=loop, **_plain(status))
+
+    def _tell(self, trouble: Trouble) -> None:
+        self._record.write("trouble", what=trouble.what, since=round(trouble.since, 3))
+        self._on_trouble(trouble)
 
 
 def _plain(status: Any) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def draw(history: History, title: str) -> bytes:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for start, end, mode in history.modes:
         top.axvspan(start, end, color=MODE_COLOURS.get(mode, "#ffffff"), linewidth=0, zorder=0)
-    if history.times:
+    if history.times and history.series:
         palette = [*SERIES_COLOURS, "#d9b8c4", "#a3b18a", "#6d597a", "#e07a5f"]
         colours = [UNNAMED_COLOUR if name.startswith(UNNAMED) else palette[i % len(palette)]
                    for i, name in enumerate(history.series)]  # fmt: skip

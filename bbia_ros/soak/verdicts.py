@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bbia_ros.soak.callers import Outcome
+from bbia_ros.soak.callers import LOST_S, Outcome
 from bbia_ros.soak.chaos import KILL
 from bbia_ros.soak.fit import Line, fit
 from bbia_ros.soak.health import Trouble
@@ -23,13 +23,13 @@ FEW_CYCLES = 30
 TOLD_S, BACK_S = 0.1, 3.0
 """After a SIGKILL in use: until the caller is told, until the model serves again [s]. Measured, not judged here: on a
 machine that the soak itself keeps busy these are the benchmark's figures."""
+WARM_FROM = 9
+"""With fewer measurements than this none is left out as warm-up."""
 AT_ENDS = 3
 """Threads and descriptors are the fewest of so many measurements at either end: some threads linger for seconds."""
 LIBRARIES_KEEP = ("fastrtps_port", "lttng-ust-wait")
-"""In the names of files in /dev/shm that libraries keep for whoever comes next: Fast DDS for the ports of a domain, LTTng
-for the machine."""
-LOST_S = 60.0
-"""A model in use that does not come back within this time is lost [s]."""
+"""In the names of files in /dev/shm that libraries keep for whoever comes next: Fast DDS for the ports of a domain,
+LTTng for the machine."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,19 @@ def process_slopes(rests: Sequence[Rest]) -> dict[str, Line]:
     """Slope of each process's anonymous memory at rest [MB per cycle or minute], of those that are always there."""
     names = [{process.name for process in rest.sample.processes} for rest in rests]
     common = set.intersection(*names) if names else set()
+    rests = rests if not rests or rests[0].part == CYCLES else rests[warm_up(len(rests)) :]
     return {
         name: fit(positions(rests), [sum(p.anon for p in r.sample.processes if p.name == name) / 1e6 for r in rests])
         for name in sorted(common)
     }
+
+
+def warm_up(count: int) -> int:
+    """How many of the measurements are left out of the slope under random use.
+
+    Heaps grow until everything has happened once: a third of the time, when enough is left. A leak does not stop.
+    """
+    return count // 3 if count >= WARM_FROM else 0
 
 
 def positions(rests: Sequence[Rest]) -> list[float]:
@@ -106,8 +115,7 @@ def judge_use(rests: Sequence[Rest], wanted: Iterable[str]) -> list[Verdict]:
 def judge_outcomes(outcomes: Sequence[Outcome]) -> list[Verdict]:
     """What the users of struck workers have seen."""
     verdicts = []
-    lost = [each for each in outcomes if each.told_s is not None and each.in_use and each.back_s is None
-            and each.loading_s is not None and not each.closed]  # fmt: skip
+    lost = [each for each in outcomes if each.lost]
     for kind, count in sorted(Counter(each.kind for each in outcomes).items()):
         used = [each for each in outcomes if each.kind == kind and each.in_use]
         told = [each.told_s for each in used if each.told_s is not None]
@@ -167,7 +175,8 @@ def judge_end(left: Sequence[str]) -> list[Verdict]:
 def _growth(rests: Sequence[Rest], what: str, value: Callable[[Sample], int]) -> list[Verdict]:
     part = rests[0].part
     sizes = [value(rest.sample) / 1e6 for rest in rests]
-    line = fit(positions(rests), sizes)
+    warm = 0 if part == CYCLES else warm_up(len(rests))
+    line = fit(positions(rests)[warm:], sizes[warm:])
     key, unit = what.split()[0].lower(), "MB/cycle" if part == CYCLES else "MB/min"
     slope = (
         f"{line.slope:+.3f} {unit} [{line.low:+.3f}, {line.high:+.3f}], {line.growth:+.1f} MB over all, scatter "
@@ -175,7 +184,7 @@ def _growth(rests: Sequence[Rest], what: str, value: Callable[[Sample], int]) ->
     )
     grown = sizes[-1] - sizes[0]
     growth, what_grown = f"{grown:+.1f} MB of {sizes[0]:.0f}", f"{part}: {what} in sleep, last minus first"
-    what_slope = f"{part}: slope of {what}"
+    what_slope = f"{part}: slope of {what}" + (f", after {warm} measurements of warm-up" if warm else "")
     if part != CYCLES:  # chaos moves single measurements: only their slope is judged
         return [
             Verdict(f"{part}.{key}_growth", what_grown, growth),

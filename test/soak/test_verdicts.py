@@ -64,6 +64,8 @@ def test_a_few_cycles_may_scatter_but_not_grow() -> None:
 
 def test_random_use_is_judged_by_its_noise() -> None:
     assert failed(judge_memory(rests((260 + w for w in wobble(20, 3.0)), HOUSEHOLD))) == set()
+    warm = [250.0, 255.0, 258.0, 260.0, 261.0, 261.0]  # heaps that grow until everything has happened once
+    assert failed(judge_memory(rests(warm + [261 + w for w in wobble(12, 0.1)], HOUSEHOLD))) == set()
     leak = rests((260 + 2.0 * n + w for n, w in enumerate(wobble(20, 1.0))), HOUSEHOLD)
     assert {"household.pss_slope", "household.anonymous_slope"} <= failed(judge_memory(leak))
 
@@ -113,7 +115,7 @@ def test_trouble_and_tracebacks_fail_and_a_retry_does_not() -> None:
 def test_a_model_in_use_that_never_comes_back_is_lost() -> None:
     back = Outcome("kill", "faces", 1, 0.0, True, 0.02, 0.3, 1.2, True)
     unwanted = Outcome("kill", "chat", 2, 0.0, True, 0.02)
-    lost = Outcome("kill", "objects", 3, 0.0, True, 0.02, 0.3)
+    lost = Outcome("kill", "objects", 3, 0.0, True, 0.02, 0.3, closed=True, lost=True)
     assert failed(judge_outcomes([back, unwanted])) == set()
     verdicts = judge_outcomes([back, unwanted, lost])
     assert failed(verdicts) == {"chaos.lost"}
