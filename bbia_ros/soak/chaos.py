@@ -52,6 +52,7 @@ class Chaos:
 
     Attributes:
         struck: how many strikes there were.
+        error: why it ended early; None as long as it goes on.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Chaos:
         self._idle = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="chaos", daemon=True)
         self.struck = 0
+        self.error: BaseException | None = None
 
     def start(self) -> None:
         """Begins to strike."""
@@ -154,6 +156,12 @@ class Chaos:
             _pin(victim, cores)
 
     def _run(self) -> None:
+        try:
+            self._strike_again_and_again()
+        except Exception as error:  # whoever thinks that there is chaos must know when there is none
+            self.error = error
+
+    def _strike_again_and_again(self) -> None:
         shortest, longest, mean = self._pause_s
         while not self._stop.wait(min(longest, max(shortest, self._random.expovariate(1 / mean)))):
             with self._idle:  # waits while it is held

@@ -13,6 +13,7 @@ FAULT_S = 60.0
 SILENCE_S = 10.0
 """A manager that is not heard of for longer than this; it speaks every second."""
 MOST_TROUBLES = 500
+SILENT = "the manager is silent"
 
 
 @dataclass
@@ -59,18 +60,18 @@ class Health:
         """
         if fresh or self._heard is None:
             self._heard = now
-        present = dict(self._conditions(status)) if status is not None else {}
+        present = {key: (what, limit) for key, what, limit in self._conditions(status)} if status is not None else {}
         if not fresh and now - self._heard > SILENCE_S:
-            present["the manager is silent"] = SILENCE_S
-        for what in [known for known in self._since if known not in present]:
-            del self._since[what]
-            if what in self._open:
-                self._open.pop(what).until = now
+            present[SILENT] = SILENT, SILENCE_S
+        for key in [known for known in self._since if known not in present]:
+            del self._since[key]
+            if key in self._open:
+                self._open.pop(key).until = now
         new = []
-        for what, limit in present.items():
-            began = self._since.setdefault(what, self._heard if what == "the manager is silent" else now)
-            if now - began >= limit and what not in self._open:
-                trouble = self._open[what] = Trouble(what, began)
+        for key, (what, limit) in present.items():
+            began = self._since.setdefault(key, self._heard if key == SILENT else now)
+            if now - began >= limit and key not in self._open:
+                trouble = self._open[key] = Trouble(what, began)
                 new.append(trouble)
         return self._keep(new)
 
@@ -84,17 +85,18 @@ class Health:
         self.troubles.extend(new[: max(0, MOST_TROUBLES - len(self.troubles))])
         return new
 
-    def _conditions(self, status: Any) -> Iterator[tuple[str, float]]:
-        """What is not as it should be, and how long that may last [s]."""
+    def _conditions(self, status: Any) -> Iterator[tuple[str, str, float]]:
+        """What is not as it should be: a name for it, the sentence, and how long it may last [s]."""
         settled = status.mode == status.target_mode
         if not settled:
-            yield f"mode {status.target_mode} is being entered", UNEXPECTED_S
+            yield f"to {status.target_mode}", f"mode {status.target_mode} is being entered", UNEXPECTED_S
         wanted = self._modes.get(status.target_mode, {})
         for node in status.nodes:
             if settled and node.state != wanted.get(node.name, node.state):
-                yield f"{node.name} is {node.state} in mode {status.mode}", UNEXPECTED_S
-            if node.detail:
-                yield f"{node.name}: {node.detail}", FAULT_S
+                what = f"{node.name} is {node.state} in mode {status.mode}"
+                yield what, what, UNEXPECTED_S
+            if node.detail:  # its figures may change while it stays the same fault
+                yield f"fault of {node.name}", f"{node.name}: {node.detail}", FAULT_S
         for model in status.models:
             if model.state == "FAILED":
-                yield f"model {model.name} has FAILED: {model.last_error}", 0.0
+                yield f"FAILED {model.name}", f"model {model.name} has FAILED: {model.last_error}", 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from bbia_ros.soak.chaos import Chaos, Strike
 from bbia_ros.soak.fit import Line
 from bbia_ros.soak.health import Health, Trouble
 from bbia_ros.soak.observer import Observer
-from bbia_ros.soak.record import Record
+from bbia_ros.soak.record import Record, RecordFailed
 from bbia_ros.soak.report import save, show
 from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest
 from bbia_ros.soak.scenario import CYCLE_TASKS, LINES, Scenario, Stopped, undisturbed
@@ -37,6 +38,8 @@ from bbia_ros.stage.view import StageView
 
 READY_TIMEOUT_S = 90.0
 """For the first start, which may compile the scene [s]."""
+STRIKES = 20_000
+"""Times of strikes that are kept, for the motion loop's figures."""
 LOGGED = 300
 """Lines of errors that go into the record."""
 _ERROR = re.compile(r"^\[(ERROR|FATAL)\]")
@@ -90,9 +93,9 @@ def run_soak(
     soak = Soak(options, folder, console, interruption or Interruption())
     try:
         soak.perform()
-    except Stopped as stopped:
+    except (Stopped, RecordFailed) as stopped:
         soak.conclude()
-        raise stopped.cause from None
+        raise (stopped.cause if isinstance(stopped, Stopped) else stopped) from None
     except KeyboardInterrupt:
         with soak.interruption.held():
             soak.conclude()
@@ -115,8 +118,7 @@ class Soak:
         self._health = Health({name: mode.states for name, mode in table.modes.items()})
         self._callers = Callers()
         self._record = Record(folder / "soak.jsonl")
-        self._strikes: list[float] = []
-        self._kinds: dict[str, int] = {}
+        self._strikes: deque[float] = deque(maxlen=STRIKES)
         self._tracebacks = self._logged = 0
         self._restarts_expected = 0
         self._left: list[str] = []
@@ -171,7 +173,7 @@ class Soak:
             verdicts.append(Verdict("chaos.strikes", "chaos: strikes", str(self._chaos.struck if self._chaos else 0)))
             verdicts += judged.judge_outcomes(outcomes)
         if self._observer is not None:
-            verdicts += judged.judge_loop(list(self._observer.loop), self._strikes)
+            verdicts += judged.judge_loop(list(self._observer.loop), list(self._strikes))
             verdicts.append(Verdict("memory.peak", "largest total PSS", f"{self._observer.peak / 1e6:.0f} MB"))
         retried = self._scenario.retried if self._scenario else 0
         verdicts += judged.judge_health(self._health.troubles, self._tracebacks, retried)
@@ -223,7 +225,7 @@ class Soak:
         self._scenario = Scenario(
             self._stage, lines, observer.measure,
             note=self._did, rested=self._rested, trouble=self._report, now=self._record.now,
-            failed=lambda: observer.error or self._record.failed,
+            failed=lambda: observer.error or self._record.failed or (self._chaos.error if self._chaos else None),
         )  # fmt: skip
         observer.start()
         return self._scenario
@@ -276,9 +278,9 @@ class Soak:
     def _line(self, process: str, line: str) -> None:
         crash = bool(_CRASH.search(line))
         self._tracebacks += crash
-        if (crash or _ERROR.match(line)) and self._logged < LOGGED and self._record.failed is None:
+        if (crash or _ERROR.match(line)) and self._logged < LOGGED:
             self._logged += 1
-            self._record.write("log", process=process, line=line[:500])
+            self._try_write("log", process=process, line=line[:500])
 
     def _event(self, process: str, event: str) -> None:
         if "started again" in event:
@@ -305,9 +307,15 @@ class Soak:
     def _report(self, what: str) -> None:
         now = self._record.now()
         trouble = self._health.report(what, now)
-        if self._record.failed is None:
-            self._record.write("trouble", what=what, since=round(now, 3))
+        self._try_write("trouble", what=what, since=round(now, 3))
         self._on_trouble(trouble)
+
+    def _try_write(self, kind: str, **fields: Any) -> None:
+        """For threads that others depend on: that the record has failed is found by those who sample."""
+        try:
+            self._record.write(kind, **fields)
+        except RecordFailed:
+            pass
 
     def _on_trouble(self, trouble: Trouble) -> None:
         self.note(f"MISSED: {trouble.what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -140,13 +141,14 @@ def judge_loop(p99s: Sequence[tuple[float, float]], strikes: Sequence[float], wi
 
     Args:
         p99s: (time, p99 of the 10 s before) [s].
-        strikes: times [s].
+        strikes: times, in order [s].
         window_s: length of the window.
     """
     struck: list[float] = []
     calm: list[float] = []
     for at, p99 in p99s:
-        hit = any(at - window_s <= strike <= at for strike in strikes)
+        after = bisect_left(strikes, at - window_s)
+        hit = after < len(strikes) and strikes[after] <= at
         (struck if hit else calm).append(1000 * p99)
     if not struck or not calm:
         return []

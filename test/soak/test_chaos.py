@@ -111,3 +111,17 @@ def test_a_victim_that_dies_while_it_is_stopped_is_no_error(victim: tuple[subpro
     chaos.strike(STOP, meant, 0.3)
     assert process.wait(10) == -9
     chaos.close()  # never started
+
+
+def test_chaos_that_cannot_strike_says_why() -> None:
+    tried = threading.Event()
+
+    def fail() -> list[Member]:
+        tried.set()
+        raise PermissionError("not allowed")
+
+    chaos = Chaos(Random(1), fail, lambda strike: None, pause_s=(0.0, 0.0, 0.01))
+    chaos.start()
+    assert tried.wait(10)
+    chaos.close()
+    assert isinstance(chaos.error, PermissionError)

@@ -41,11 +41,12 @@ def test_a_mode_that_is_never_reached_is_trouble() -> None:
 
 def test_a_fault_that_stays_is_trouble() -> None:
     health, sick = Health(MODES), status()
-    sick.nodes[1].detail = "stt: worker died"
+    sick.nodes[1].detail = "nothing heard for 2 s"
     health.look(sick, True, 0.0)
+    sick.nodes[1].detail = "nothing heard for 8 s"  # still the same
     assert health.look(sick, True, FAULT_S - 0.1) == []
     (trouble,) = health.look(sick, True, FAULT_S)
-    assert trouble.what == "speech: stt: worker died"
+    assert trouble.what == "speech: nothing heard for 8 s"
 
 
 def test_a_failed_model_is_trouble_at_once() -> None:
