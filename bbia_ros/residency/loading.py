@@ -165,7 +165,7 @@ class Loader:
             resident.last_error = ""
             resident.host = host
             resident.load = None
-            resident.idle_since = registry.clock()
+            resident.loaded_at = resident.idle_since = registry.clock()
             if load.safe_s:
                 resident.safe_until = resident.idle_since + load.safe_s
             abandoned = not resident.leases

@@ -15,6 +15,9 @@ from bbia_ros.residency.spec import ModelInfo, ModelSpec, ModelState, ReleaseRec
 if TYPE_CHECKING:
     from bbia_ros.residency.lease import Lease
 
+HEALTHY_S = 5.0
+"""A model that has been in memory for so long is well: what comes then is no failure in a row with earlier ones [s]."""
+
 
 class ItemStream(Protocol):
     """Items of a generator call, as `Worker.stream` gives them."""
@@ -154,6 +157,8 @@ class Resident:
         self.idle_since = 0.0
         self.last_error = ""
         self.load_s = 0.0
+        self.loaded_at = 0.0
+        """When it came into memory last [s, the pool's clock]."""
         self.safe_until = float("-inf")
         """Prefetched: until then neither the idle timer nor another prefetch takes it [s, the pool's clock]."""
         self.leaking = False
@@ -189,8 +194,14 @@ class Resident:
         return ModelState.FAILED if self.failed else ModelState.ABSENT
 
     def note_failure(self, error: str, now: float, backoff_s: tuple[float, ...]) -> None:
-        """Count a failure: wait longer each time, and give up after one more than there are waits."""
+        """Count a failure: wait longer each time, and give up after one more than there are waits.
+
+        A model that had been in memory for HEALTHY_S has not failed in a row with what came before: one that serves
+        without being called (a simulator, a camera) has no answers to show that it is well.
+        """
         self.last_error = error
+        if self.host is not None and now - self.loaded_at >= HEALTHY_S:
+            self.failures = 0
         self.failures += 1
         if self.failures > len(backoff_s):
             self.failed = True

@@ -23,6 +23,7 @@ from bbia_ros.residency import (
     ResidencyError,
     WorkerDied,
 )
+from bbia_ros.residency.resident import HEALTHY_S
 
 
 def spec(name: str, mb: float = 100, **fields) -> ModelSpec:
@@ -419,6 +420,23 @@ def test_an_answer_between_failures_starts_the_count_anew(bench):
         with pytest.raises(EngineError):
             lease.call("raise")
     assert b.info("a").state is ModelState.IDLE
+
+
+def test_a_model_that_was_well_for_a_while_has_not_failed_in_a_row(bench):
+    b = bench()
+    lease = b.pool.acquire(spec("simulator"))
+    for _ in range(5):  # serves without being called
+        lease.preload().result(10)
+        b.clock.now += HEALTHY_S
+        b.factory.worker_of("simulator").dead = True
+        b.pool.step()
+    assert b.info("simulator").state is ModelState.ABSENT
+    for _ in range(2):  # the last of those counts as the first of these
+        lease.preload().result(10)
+        b.clock.now += HEALTHY_S / 2
+        b.factory.worker_of("simulator").dead = True
+        b.pool.step()
+    assert b.info("simulator").state is ModelState.FAILED
 
 
 def test_backoff(bench):
