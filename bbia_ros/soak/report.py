@@ -18,22 +18,34 @@ from bbia_ros.soak.plots import draw, load
 from bbia_ros.soak.verdicts import Verdict
 
 
+MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("-", "dim")}
+"""A verdict in words."""
+TABLE_WIDTH = 110
+"""A narrower terminal, and a file, get lines instead of a table."""
+
+
 def show(console: Console, verdicts: Sequence[Verdict], slopes: Mapping[str, Mapping[str, Line]]) -> None:
     """Prints the verdicts and the slope of each process."""
-    table = Table("", "what", "measured", "limit", title="soak", title_justify="left", header_style="dim")
-    for verdict in verdicts:
-        mark = {True: Text("ok", "green"), False: Text("FAILED", "bold red"), None: Text("-", "dim")}[verdict.passed]
-        table.add_row(mark, Text(verdict.what), Text(verdict.measured), Text(verdict.limit))
-    console.print(table)
+    if console.is_terminal and console.width >= TABLE_WIDTH:
+        table = Table("", "what", "measured", "limit", title="soak", title_justify="left", header_style="dim")
+        for verdict in verdicts:
+            mark = Text(*MARKS[verdict.passed])
+            table.add_row(mark, Text(verdict.what), Text(verdict.measured), Text(verdict.limit))
+        console.print(table)
+    else:
+        for verdict in verdicts:
+            word, style = MARKS[verdict.passed]
+            limit = f" ({verdict.limit})" if verdict.limit else ""
+            _line(console, Text.assemble((f"{word:7}", style), f"{verdict.what}: {verdict.measured}{limit}"))
     for part, lines in slopes.items():
         unit = "MB/cycle" if part == "cycles" else "MB/min"
         for name, line in lines.items():
-            console.print(
-                f"  {part}: anonymous memory of {name} {line.slope:+.3f} {unit} [{line.low:+.3f}, {line.high:+.3f}], "
-                f"{line.growth:+.1f} MB over all",
-                highlight=False,
-                soft_wrap=True,
-            )
+            slope = f"{line.slope:+.3f} {unit} [{line.low:+.3f}, {line.high:+.3f}], {line.growth:+.1f} MB over all"
+            _line(console, Text(f"       {part}: anonymous memory of {name}: {slope}", "dim"))
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def save(
