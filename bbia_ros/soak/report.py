@@ -17,7 +17,6 @@ from bbia_ros.soak.health import Trouble
 from bbia_ros.soak.plots import draw, load
 from bbia_ros.soak.verdicts import Verdict
 
-
 MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("-", "dim")}
 """A verdict in words."""
 TABLE_WIDTH = 110

@@ -47,6 +47,7 @@ class FakeStage:
 
     refusals: dict[str, int] = {}
     calls: list[str] = []
+    source = "chat"
     on_call: Callable[[str], None] = staticmethod(lambda name: None)  # type: ignore[assignment]
 
     def __init__(self, namespace: str, topics: Any, **options: Any) -> None:
@@ -61,7 +62,11 @@ class FakeStage:
         return SimpleNamespace(ok=refused <= 0, message="not now", duration_s=0.0)
 
     def wait(self, topic: str, condition: Any, timeout_s: float, since: int = 0) -> Any:
-        return SimpleNamespace(source="chat")
+        return SimpleNamespace(source=FakeStage.source)
+
+    def act(self, kind: Any, name: str, goal: Any, timeout_s: float = 60.0) -> Any:
+        self.calls.append(f"{name} {goal.text}")
+        return SimpleNamespace(ok=True, text="the moon is far")
 
     def now_ns(self) -> int:
         return time.time_ns()
@@ -78,6 +83,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     FakeStack.made.clear()
     FakeStage.calls.clear()
     FakeStage.refusals.clear()
+    FakeStage.source = "chat"
     FakeStage.on_call = staticmethod(lambda name: None)  # type: ignore[assignment]
     monkeypatch.setattr(soak, "Stack", FakeStack)
     monkeypatch.setattr(soak, "Stage", FakeStage)
@@ -120,6 +126,14 @@ def test_a_mode_refused_once_is_a_retry_and_refused_twice_trouble(tmp_path: Path
     by_key = {verdict.key: verdict for verdict in verdicts}
     assert by_key["health.troubles"].measured == "1: mode sleep is not entered"
     assert by_key["health.troubles"].passed is False
+
+
+def test_a_misheard_question_is_asked_again_in_writing(tmp_path: Path) -> None:
+    run_soak(SoakOptions(tmp_path / "a", cycles=2), quiet())
+    assert not [call for call in FakeStage.calls if call.startswith("dialogue/chat")]
+    FakeStage.source = "rule"
+    run_soak(SoakOptions(tmp_path / "b", cycles=2), quiet())
+    assert FakeStage.calls.count(f"dialogue/chat {scenario.QUESTION}") == 2
 
 
 def test_a_process_that_ends_by_itself_and_a_traceback_are_trouble(tmp_path: Path) -> None:
