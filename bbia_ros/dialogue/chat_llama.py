@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bbia_ros.dialogue.chat_engine import ChatEngine
+
 GGUF_MAGIC = b"GGUF"
 SMALLEST_MODEL_BYTES = 1_000_000
 STOP_JOIN_S = 0.25
@@ -46,7 +48,7 @@ def check_gguf(path: str | Path) -> Path:
     return file
 
 
-class LlamaChat:
+class LlamaChat(ChatEngine):
     """A resident GGUF model that answers chats, one at a time.
 
     Owns: the weights, the KV cache of one slot, llama.cpp's threads. llama.cpp's request server also listens on a
@@ -106,17 +108,7 @@ class LlamaChat:
         seed: int = -1,
         stop: tuple[str, ...] = (),
     ) -> Iterator[str]:
-        """Yields the answer piece by piece as it is generated; closing the generator stops the generation.
-
-        Args:
-            messages: {"role": "system" | "user" | "assistant", "content": text}, oldest first.
-            max_tokens: Longest answer [tokens].
-            temperature: 0 picks the likeliest token each time.
-            top_p: Nucleus sampling threshold.
-            repeat_penalty: > 1 discourages repeating the last 64 tokens.
-            seed: -1 for a new one per answer. With a seed >= 0 the same messages give the same answer; the cached
-                prompt is then not reused, because it changes the batches and with them the rounding.
-            stop: Texts at which the answer ends.
+        """See `ChatEngine.chat`. With a seed the cached prompt is not reused: it changes batches and so the rounding.
 
         Raises:
             ChatFailed: The request was refused, for instance because the prompt does not fit into the context.
@@ -171,7 +163,7 @@ class LlamaChat:
             self.last_stats = counts
 
     def stats(self) -> dict[str, float]:
-        """Figures of the last answer: tokens, first_token_s and duration_s, both counted from the request."""
+        """See `ChatEngine.stats`."""
         return dict(self.last_stats)
 
     def close(self) -> None:

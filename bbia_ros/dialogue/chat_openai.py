@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from typing import Any
 
+from bbia_ros.dialogue.chat_engine import ChatEngine
+
 LONGEST_ERROR = 300
 
 
@@ -26,7 +28,7 @@ class ServerRefused(RuntimeError):
     """The server answered with an error."""
 
 
-class OpenAIChat:
+class OpenAIChat(ChatEngine):
     """Streams chats from an OpenAI-compatible server.
 
     Args:
@@ -63,9 +65,7 @@ class OpenAIChat:
         seed: int = -1,
         stop: tuple[str, ...] = (),
     ) -> Iterator[str]:
-        """Yields the answer piece by piece; closing the generator closes the connection.
-
-        Arguments are those of `LlamaChat.chat`; repeat_penalty is not part of the protocol and is not sent.
+        """See `ChatEngine.chat`; repeat_penalty is not part of the protocol and is not sent.
 
         Raises:
             ServerUnreachable: No connection, or it broke off.
@@ -104,7 +104,7 @@ class OpenAIChat:
             self.last_stats = counts
 
     def stats(self) -> dict[str, float]:
-        """Figures of the last answer: tokens (pieces), first_token_s and duration_s, both counted from the request."""
+        """See `ChatEngine.stats`; pieces of the server's stream count as tokens."""
         return dict(self.last_stats)
 
     def _pieces(self, response: Any) -> Iterator[str]:

@@ -26,7 +26,7 @@ class FakeLease:
 
     def __init__(self, spec: ModelSpec, engine: Any, pool: FakePool) -> None:
         self.spec, self.engine, self.pool = spec, engine, pool
-        self.released, self.preloaded = False, False
+        self.released, self.preloaded, self.prefetched = False, False, False
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
     def _method(self, method: str, args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -54,8 +54,11 @@ class FakeLease:
         return future
 
     def prefetch(self, safe_s: float = 30.0) -> Future[None]:
-        """Notes the wish."""
-        return self.preload()
+        """Notes the guess."""
+        self.prefetched = True
+        future: Future[None] = Future()
+        future.set_result(None)
+        return future
 
     def cancel(self) -> None:
         """Nothing is in flight longer than a call takes."""

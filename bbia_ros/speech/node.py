@@ -170,9 +170,11 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         try:
             chunk = self._microphone.accept(samples, stamp, message.sequence, message.sample_rate, message.channels)
         except AudioError as error:
-            self.complain(f"audio {error.kind}", str(error))
             if error.kind in ("rate", "channels"):
-                self.report_fault("audio", str(error))
+                self.figures.count(f"refused audio {error.kind}")
+                self.report_fault("audio", str(error))  # it lasts, and says so once
+            else:
+                self.complain(f"audio {error.kind}", str(error))
             return
         self.clear_fault("audio")
         self.figures.tick("audio chunks")

@@ -58,7 +58,8 @@ def keep_layers(source: Path, target: Path, layers: int) -> Path:
         header = bytearray(stream.read(end - began))
         struct.pack_into("<I", header, count_at, layers)
 
-        ends = {offset: after for offset, after in zip(*_neighbours([info[3] for info in infos], size), strict=True)}
+        offsets = sorted(info[3] for info in infos)
+        ends = dict(zip(offsets, [*offsets[1:], size], strict=True))
         kept = [one for one in infos if not one[0].startswith("blk.") or int(one[0].split(".")[1]) < layers]
         with target.open("wb") as out:
             out.write(b"GGUF" + struct.pack("<IQQ", version, len(kept), pairs) + header)
@@ -75,11 +76,6 @@ def keep_layers(source: Path, target: Path, layers: int) -> Path:
                 here = out.tell() - start
                 out.write(b"\0" * (_aligned(here) - here))
     return target
-
-
-def _neighbours(offsets: list[int], size: int) -> tuple[list[int], list[int]]:
-    ordered = sorted(offsets)
-    return ordered, [*ordered[1:], size]
 
 
 def _aligned(position: int) -> int:

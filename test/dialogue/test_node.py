@@ -138,6 +138,8 @@ def test_speaks_the_first_sentence_while_the_rest_is_still_written(stage: Stage)
     stage.hear("Tell me something about the moon.")
     wait_until(lambda: stage.robot.said == ["The moon goes round the Earth."], 5.0, "the first sentence")
     assert not any(turn.final for turn in stage.turns.messages if turn.role == "robot")
+    partial = stage.turns.wait(lambda turn: turn.role == "robot")
+    assert partial.utterance_id == f"{partial.id}-1", "so that the voice gets ready"
     stage.chat.go_on.set()
     answer = stage.answer()
     assert answer.text == "The moon goes round the Earth. It has many craters."

@@ -11,7 +11,7 @@ import pytest
 from rclpy.action import ActionClient
 
 from bbia_ros.action import Say
-from bbia_ros.msg import AudioChunk, AudioPlayback, SpeechActivity, Utterance
+from bbia_ros.msg import AudioChunk, AudioPlayback, DialogueTurn, SpeechActivity, Utterance
 from bbia_ros.residency.errors import LoadFailed, WorkerDied
 from bbia_ros.ros import qos
 from bbia_ros.ros.testing import FakePool, NodeRunner, wait_until
@@ -147,7 +147,21 @@ def test_a_line_is_heard_with_its_time(stage: Stage) -> None:
     assert partial.id == final.id
     stage.activity.wait(lambda m: m.user_speaking)
     stage.activity.wait(lambda m: not m.user_speaking)
-    assert stage.pool.leases["tts:piper-joe"].preloaded
+    assert stage.pool.leases["stt:whisper-tiny"].prefetched
+    assert stage.pool.leases["tts:piper-joe"].prefetched, "who is heard is likely to be answered"
+
+
+def test_the_first_words_of_an_answer_that_will_be_spoken_load_the_voice(stage: Stage) -> None:
+    turns = stage.runner.publisher(DialogueTurn, "dialogue/turns", qos.EVENT)
+    voice, wishes = stage.pool.leases["tts:piper-joe"], list[str]()
+    preload = voice.preload
+    voice.preload = lambda **how: (wishes.append("tts"), preload(**how))[1]  # type: ignore[method-assign]
+    turns.publish(DialogueTurn(id="1", role="user", text="Hello?", final=True))
+    turns.publish(DialogueTurn(id="1", role="robot", text="Written", final=False))
+    turns.publish(DialogueTurn(id="1", role="robot", text="Written only.", final=True))
+    turns.publish(DialogueTurn(id="2", role="robot", text="Once", final=False, utterance_id="2-1"))
+    wait_until(lambda: voice.preloaded, 10.0, "the voice")
+    assert wishes == ["tts"], "not for those that nobody will hear"
 
 
 def test_a_text_is_spoken_with_feedback(stage: Stage) -> None:
