@@ -154,6 +154,8 @@ class Pool:
     def acquire(self, spec: ModelSpec) -> Lease:
         """Take a lease on a model. Loads nothing and costs microseconds; never refused for lack of memory.
 
+        Whoever takes a FAILED model that nobody holds gives it a fresh start.
+
         Raises:
             SpecConflict: Somebody holds a model of this name with other settings.
             LeaseReleased: The pool is closed.
@@ -171,6 +173,8 @@ class Pool:
                     what = resident.differs(spec)
                     raise SpecConflict(f"model {spec.name} is held already, with other settings: {what}")
                 resident.respecify(spec)
+            if resident.failed and not resident.leases:
+                resident.forgive()
             lease = Lease(self, resident)
             resident.leases.add(lease)
             return lease

@@ -194,19 +194,22 @@ class Resident:
         return ModelState.FAILED if self.failed else ModelState.ABSENT
 
     def note_failure(self, error: str, now: float, backoff_s: tuple[float, ...]) -> None:
-        """Count a failure: wait longer each time, and give up after one more than there are waits.
-
-        A model that had been in memory for HEALTHY_S has not failed in a row with what came before: one that serves
-        without being called (a simulator, a camera) has no answers to show that it is well.
-        """
+        """Count a failure: wait longer each time, and give up after one more than there are waits."""
         self.last_error = error
-        if self.host is not None and now - self.loaded_at >= HEALTHY_S:
-            self.failures = 0
+        self.end_row(now)
         self.failures += 1
         if self.failures > len(backoff_s):
             self.failed = True
         else:
             self.retry_at = now + backoff_s[self.failures - 1]
+
+    def end_row(self, now: float) -> None:
+        """It leaves memory: after HEALTHY_S there, what comes next is no failure in a row with earlier ones.
+
+        A model that serves without being called (a simulator, a camera) has no answers to show that it is well.
+        """
+        if self.host is not None and now - self.loaded_at >= HEALTHY_S:
+            self.failures = 0
 
     def forgive(self) -> None:
         """Forget failures."""

@@ -97,6 +97,7 @@ class Unloader:
         with registry.lock:
             for one in leaving:
                 name = one.spec.name
+                one.end_row(registry.clock())
                 one.last_release = records[name] = ReleaseRecord(name, reason, held[name], back[name], duration)
                 one.evictions += reason in ("evicted", "idle")
                 leaks = worker.inline and held[name] - back[name] > max(held[name] * _LEAK_SHARE, _LEAK_BYTES)

@@ -431,12 +431,33 @@ def test_a_model_that_was_well_for_a_while_has_not_failed_in_a_row(bench):
         b.factory.worker_of("simulator").dead = True
         b.pool.step()
     assert b.info("simulator").state is ModelState.ABSENT
-    for _ in range(2):  # the last of those counts as the first of these
+    lease.preload().result(10)
+    b.clock.now += HEALTHY_S
+    b.pool.unload("simulator")
+    for _ in range(3):  # those before it was unloaded in good health do not count
+        assert b.info("simulator").state is ModelState.ABSENT
         lease.preload().result(10)
         b.clock.now += HEALTHY_S / 2
         b.factory.worker_of("simulator").dead = True
         b.pool.step()
     assert b.info("simulator").state is ModelState.FAILED
+
+
+def test_who_takes_a_failed_model_that_nobody_holds_gives_it_a_fresh_start(bench):
+    b = bench()
+    first, second = b.pool.acquire(spec("a")), b.pool.acquire(spec("a"))
+    b.factory.failing_loads = 3
+    for _ in range(3):
+        with pytest.raises(LoadFailed):
+            first.call("echo")
+    first.release()
+    third = b.pool.acquire(spec("a"))
+    with pytest.raises(ModelFailed):
+        third.call("echo")
+    second.release()
+    third.release()
+    assert b.info("a").state is ModelState.FAILED
+    assert b.pool.acquire(spec("a")).call("echo", 1) == 1
 
 
 def test_backoff(bench):

@@ -22,6 +22,7 @@ from bbia_ros.residency import (
     ResidencyError,
     WorkerDied,
 )
+from bbia_ros.residency.resident import HEALTHY_S
 
 BUDGET_MB = 300
 GROUP_LIMIT = 2
@@ -48,6 +49,7 @@ class Model:
     loaded: bool = False
     failed: bool = False
     failures: int = 0
+    loaded_at: float = 0.0
     idle_since: float = 0.0
     calls: list[str] = field(default_factory=list)
     loads: int = 0
@@ -62,6 +64,12 @@ class Model:
         if self.loaded:
             return "BUSY" if self.calls else "IDLE"
         return "FAILED" if self.failed else "ABSENT"
+
+    def leave(self, now: float) -> None:
+        """Out of memory, whatever the reason."""
+        if self.loaded and now - self.loaded_at >= HEALTHY_S:
+            self.failures = 0
+        self.loaded = False
 
 
 class PoolAgainstReference(RuleBasedStateMachine):
@@ -109,7 +117,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
         if sum(one.mb for other, one in loaded.items() if other not in going) + model.mb > BUDGET_MB:
             return False
         for key in going:
-            self.models[key].loaded = False
+            self.models[key].leave(self.clock.now)
             self.models[key].evictions += 1
         return True
 
@@ -127,11 +135,11 @@ class PoolAgainstReference(RuleBasedStateMachine):
             return LoadFailed
         model.loaded = True
         model.loads += 1
-        model.idle_since = self.clock.now
+        model.loaded_at = model.idle_since = self.clock.now
         return None
 
     def fail(self, model: Model) -> None:
-        model.loaded = False
+        model.leave(self.clock.now)
         model.failures += 1
         model.failed = model.failures >= 3
 
@@ -140,7 +148,10 @@ class PoolAgainstReference(RuleBasedStateMachine):
     @rule(name=NAMES)
     def acquire(self, name):
         self.leases[name].append(self.pool.acquire(SPECS[name]))
-        self.models[name].holders += 1
+        model = self.models[name]
+        if not model.holders and model.failed:
+            model.failures, model.failed = 0, False
+        model.holders += 1
 
     def lease(self, name):
         if not self.leases[name]:
@@ -253,7 +264,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
         if own and not last:
             model.idle_since = self.clock.now
         if last:
-            model.loaded = False
+            model.leave(self.clock.now)
 
     @rule(name=NAMES)
     def unload(self, name):
@@ -264,7 +275,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
             record = self.pool.unload(name)
             assert not model.calls
             assert (record is not None) == model.loaded
-            model.loaded = False
+            model.leave(self.clock.now)
         except ResidencyError:
             assert model.calls
 
@@ -281,7 +292,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
         self.pool.step()
         for model in self.models.values():
             if model.evictable and model.ttl and self.clock.now - model.idle_since >= model.ttl:
-                model.loaded = False
+                model.leave(self.clock.now)
                 model.evictions += 1
 
     @precondition(lambda self: any(one.loaded for one in self.models.values()))
@@ -304,7 +315,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
             if expected >= mb:
                 break
             expected += self.models[name].mb
-            self.models[name].loaded = False
+            self.models[name].leave(self.clock.now)
             self.models[name].evictions += 1
         assert freed == expected
 
