@@ -22,7 +22,7 @@ from bbia_ros.driver.kinematics import Kinematics
 from bbia_ros.driver.sim.block import COMMAND, Block, BlockError
 from bbia_ros.driver.sim.room import Room
 from bbia_ros.driver.sim.visitor import Arc
-from bbia_ros.residency import Lease, ModelSpec
+from bbia_ros.residency import Lease, ModelFailed, ModelSpec
 
 DEAD_S = 0.5
 """A state older than this means that the physics worker is gone or stuck [s]."""
@@ -30,6 +30,8 @@ CAMERA_DEAD_S = 2.0
 """No picture for so long means that the camera worker is gone or stuck [s]."""
 RETRY_S = 1.0
 """Least time between the start of a worker and the next one's [s]."""
+GIVEN_UP_S = 10.0
+"""The same after the pool has given the worker up, three ends in a row: there is no robot without it [s]."""
 FIRST_STATE_S = 60.0
 """Time that a worker gets to load before its silence counts [s]; the first time it compiles the scene."""
 
@@ -160,7 +162,7 @@ class SimulatedCamera:
                 self._loaded, self._since, silent = True, time.monotonic(), 0.0
             if error is not None:
                 self._reason = f"the camera does not run: {error}"
-            if silent < CAMERA_DEAD_S:
+            if silent < (GIVEN_UP_S if isinstance(error, ModelFailed) else CAMERA_DEAD_S):
                 return self._reason
             if self._simulation.stands_still():
                 return "the camera waits for the simulator"
@@ -277,6 +279,8 @@ class MujocoBackend:
         elif waited > RETRY_S:
             error = self._loading.exception()
             self._fault = f"the simulator does not run ({error or 'its worker ended'}); it is started again"
+            if isinstance(error, ModelFailed) and waited <= GIVEN_UP_S:
+                return self._fault
             self._loading = None
             threading.Thread(target=self._restart, name="restart", daemon=True).start()
         return self._fault
