@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 UNEXPECTED_S = 30.0
-"""A node that is in another state than its mode wants, or a mode that is being entered, for longer than this."""
+"""A node that is in another state than its mode wants, a mode that is being entered, or a model that stays
+FAILED, for longer than this."""
 FAULT_S = 60.0
 """A fault that a node reports for longer than this: it does not mend itself."""
 SILENCE_S = 10.0
@@ -99,4 +100,4 @@ class Health:
                 yield f"fault of {node.name}", f"{node.name}: {node.detail}", FAULT_S
         for model in status.models:
             if model.state == "FAILED":
-                yield f"FAILED {model.name}", f"model {model.name} has FAILED: {model.last_error}", 0.0
+                yield f"FAILED {model.name}", f"model {model.name} has FAILED: {model.last_error}", UNEXPECTED_S

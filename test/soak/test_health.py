@@ -49,10 +49,11 @@ def test_a_fault_that_stays_is_trouble() -> None:
     assert trouble.what == "speech: nothing heard for 8 s"
 
 
-def test_a_failed_model_is_trouble_at_once() -> None:
-    broken = status()
+def test_a_model_that_stays_failed_is_trouble() -> None:
+    health, broken = Health(MODES), status()
     broken.models = [ModelStatus(name="faces", state="FAILED", last_error="three times")]
-    (trouble,) = Health(MODES).look(broken, True, 0.0)
+    assert health.look(broken, True, 0.0) == []
+    (trouble,) = health.look(broken, True, UNEXPECTED_S)
     assert trouble.what == "model faces has FAILED: three times"
 
 
