@@ -14,13 +14,16 @@ CYCLES ?= 100
 SEED ?= 0
 SOAK_OUT ?=
 
-.PHONY: help setup build prepare demo test test-fast lint bench soak clean
+.PHONY: help setup torch build prepare demo test test-fast lint bench soak clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## system libraries, Python environment, models
 	@bash tools/setup/system.sh
 	@bash tools/setup/python.sh '$(VENV)' '$(ROS_SETUP)'
+
+torch: setup ## torch, ultralytics and transformers, for the engines that need them (5 GB)
+	@bash tools/setup/torch.sh '$(VENV)'
 
 build: setup ## messages and package, with colcon
 	@$(ENV); colcon --log-base log build --build-base build --install-base install --event-handlers console_cohesion- status- \
@@ -32,7 +35,7 @@ prepare: build ## compiled scenes, exported models, the visitor's lines: made on
 demo: prepare ## the conversation; leaves a folder with report.html, demo.mp4 and bag/
 	@$(ENV); cd build && bbia demo $(if $(DEMO_OUT),--out '$(DEMO_OUT)',--out '$(CURDIR)')
 
-test: build lint ## colcon test (fast and heavy), ruff, mypy
+test: torch build lint ## colcon test (fast and heavy), ruff, mypy
 	@$(ENV); export PYTHONDONTWRITEBYTECODE=1; \
 	colcon --log-base log test --build-base build --install-base install --return-code-on-test-failure \
 	  --event-handlers console_direct+ || failed=1; \

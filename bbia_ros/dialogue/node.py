@@ -17,7 +17,7 @@ from bbia_ros.action import Chat, LookAt, PlayMove, Say
 from bbia_ros.dialogue.conversation import Conversation, Done, Fault, Piece, Sentence, Surroundings
 from bbia_ros.dialogue.deeds import Clients, Deeds
 from bbia_ros.dialogue.memory import ConversationMemory
-from bbia_ros.dialogue.parameters import DialogueParameters
+from bbia_ros.dialogue.parameters import DialogueParameters, engine_arguments
 from bbia_ros.dialogue.prompt import PromptSettings
 from bbia_ros.dialogue.scene import Scene, Thing
 from bbia_ros.dialogue.turns import Newest, Outcome, Progress, Turn
@@ -33,6 +33,9 @@ from bbia_ros.srv import Express, SetMode
 
 ENGINES = {
     "llama": Engine("bbia_ros.dialogue.chat_llama:LlamaChat", "xllamacpp", "pip install xllamacpp"),
+    "transformers": Engine(
+        "bbia_ros.dialogue.chat_transformers:TransformersChat", "transformers", "make torch", nvidia=True
+    ),
     "openai": Engine("bbia_ros.dialogue.chat_openai:OpenAIChat"),
 }
 FEELING_S = 10.0
@@ -67,9 +70,7 @@ class DialogueNode(BbiaNode[DialogueParameters]):
             task="chat",
             engines=ENGINES,
             group="language",
-            arguments={"base_url": p.server.base_url, "api_key_env": p.server.api_key_env}
-            if remote
-            else {"context": p.generation.context_tokens},
+            arguments=engine_arguments(p),
             resolve_model=not remote,
             nice=15,  # someone waits for it, unlike for the next look at the table; its words wait for the voice (12)
         )

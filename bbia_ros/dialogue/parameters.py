@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bbia_ros.ros.models import ModelParameters, model_params
 from bbia_ros.ros.parameters import nested, param
@@ -38,6 +39,17 @@ class ServerParameters:
 
 
 @dataclass(frozen=True)
+class TransformersParameters:
+    """How the engine `transformers` loads a model."""
+
+    dtype: str = param(
+        "bfloat16", "of the weights; int8: half the memory of bfloat16", choices=("bfloat16", "float32", "int8"),
+        read_only=True,
+    )  # fmt: skip
+    chat_template: str = param("", "path of a Jinja file; empty: the one that the model brings", read_only=True)
+
+
+@dataclass(frozen=True)
 class MemoryParameters:
     """What is remembered, and where."""
 
@@ -67,6 +79,7 @@ class DialogueParameters:
     )  # fmt: skip
     generation: GenerationParameters = nested(GenerationParameters)
     server: ServerParameters = nested(ServerParameters)
+    transformers: TransformersParameters = nested(TransformersParameters)
     memory: MemoryParameters = nested(MemoryParameters)
     moves: MoveParameters = nested(MoveParameters)
     speak: bool = param(True, "say answers to spoken words aloud")
@@ -76,3 +89,13 @@ class DialogueParameters:
     sleep_wait_s: float = param(
         15.0, "longest wait for the last words before the robot goes to sleep [s]", minimum=0.0, maximum=120.0
     )
+
+
+def engine_arguments(p: DialogueParameters) -> dict[str, Any]:
+    """What the chosen chat engine's constructor is told besides model, device and threads."""
+    if p.chat.engine == "openai":
+        return {"base_url": p.server.base_url, "api_key_env": p.server.api_key_env}
+    arguments: dict[str, Any] = {"context": p.generation.context_tokens}
+    if p.chat.engine == "transformers":
+        arguments |= {"dtype": p.transformers.dtype, "chat_template": p.transformers.chat_template}
+    return arguments

@@ -14,6 +14,7 @@ from bbia_ros.emotion.fusion import EmotionFusion, Source
 from bbia_ros.emotion.mood import STRONG_STIMULI, Mood, MoodSettings
 from bbia_ros.emotion.parameters import EmotionParameters
 from bbia_ros.emotion.reading import EXPRESSED, EmotionReading
+from bbia_ros.emotion.text_transformers import parse_labels
 from bbia_ros.msg import DialogueTurn, Emotion, FaceArray, Utterance
 from bbia_ros.resources import shared_folder
 from bbia_ros.ros import qos
@@ -25,6 +26,9 @@ from bbia_ros.srv import Express
 
 ENGINES = {
     "minilm": Engine("bbia_ros.emotion.text_minilm:MiniLmTextEmotion", "onnxruntime", "pip install onnxruntime"),
+    "transformers": Engine(
+        "bbia_ros.emotion.text_transformers:TransformersTextEmotion", "transformers", "make torch", nvidia=True
+    ),
 }
 MOOD_PERIOD_S = 0.5
 """How often the fading mood is looked at [s]."""
@@ -49,13 +53,12 @@ class EmotionNode(BbiaNode[EmotionParameters]):
     def configure(self) -> None:
         """Checks the text model; makes publishers and the service."""
         p = self.params
-        head = p.words.head or str(shared_folder("models") / "text_emotion" / "head.npz")
         try:
             _check(p)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         self._models = self.choose_model(
-            "text", p.text, task="text_emotion", engines=ENGINES, group="emotion", arguments={"head": head}
+            "text", p.text, task="text_emotion", engines=ENGINES, group="emotion", arguments=_engine_arguments(p)
         )
         for kind in (Utterance, DialogueTurn, FaceArray):
             check_for_type_support(kind)  # loading the first sensor message takes 0.15 s: not in activate
@@ -230,8 +233,15 @@ def _message(source: str, reading: EmotionReading, header: Header, face: int) ->
     )
 
 
+def _engine_arguments(p: EmotionParameters) -> dict[str, Any]:
+    if p.text.engine == "transformers":
+        return {"labels": list(p.words.labels)}
+    return {"head": p.words.head or str(shared_folder("models") / "text_emotion" / "head.npz")}
+
+
 def _check(p: EmotionParameters) -> None:
-    """Raises ValueError for thresholds that contradict each other."""
+    """Raises ValueError for thresholds that contradict each other, and for labels that are mapped to no emotion."""
+    parse_labels(p.words.labels)
     if p.mood.leave > p.mood.enter:
         raise ValueError(f"parameter 'mood.leave' is {p.mood.leave}, it must not exceed mood.enter, {p.mood.enter}")
 

@@ -24,6 +24,9 @@ class WordsParameters:
     """Reading words."""
 
     head: str = param("", "classifiers (.npz); empty: those that ship with the package", read_only=True)
+    labels: tuple[str, ...] = param(
+        ("joy=happy",), "for the engine transformers: label of the model=emotion, beside those it knows", read_only=True
+    )
     minimum_confidence: float = param(0.4, "readings less certain than this move nothing", minimum=0.0, maximum=1.0)
     stimulus_confidence: float = param(0.6, "stimuli less certain than this move nothing", minimum=0.0, maximum=1.0)
     trust: float = param(1.0, "weight of words in the fusion", minimum=0.0, maximum=1.0)

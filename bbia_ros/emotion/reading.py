@@ -125,3 +125,17 @@ def place(scores: Mapping[str, float]) -> tuple[float, float]:
     valence = sum(CIRCUMPLEX[label][0] * share for label, share in scores.items()) / total
     arousal = sum(CIRCUMPLEX[label][1] * share for label, share in scores.items()) / total
     return valence, arousal
+
+
+def reading_of(scores: Mapping[str, float]) -> EmotionReading:
+    """The reading that shares of labels make.
+
+    The winner is the label; the intensity is the share that is not neutral; the confidence is the winner's share.
+
+    Args:
+        scores: share of each label considered, together 1.
+    """
+    label = max(scores, key=scores.__getitem__)
+    valence, arousal = place(scores)
+    intensity = 0.0 if label == "neutral" else 1.0 - scores.get("neutral", 0.0)
+    return EmotionReading(label, min(1.0, intensity), valence, arousal, min(1.0, scores[label]), scores)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbia_ros.emotion.reading import EmotionReading, place
+from bbia_ros.emotion.reading import EmotionReading, reading_of
 
 FORMAT = 1
 STIMULI: tuple[str, ...] = (
@@ -80,16 +80,9 @@ class TextHead:
     stimulus: LinearClassifier
 
     def read(self, embedding: NDArray[np.float32]) -> TextReading:
-        """Reads what `SentenceEncoder.describe` makes of a text, [width].
-
-        The intensity is the share that is not neutral; the confidence is the winner's share.
-        """
+        """Reads what `SentenceEncoder.describe` makes of a text, [width]."""
         shares = self.emotion.probabilities(embedding)
-        scores = {label: float(share) for label, share in zip(self.emotion.labels, shares, strict=True)}
-        label = max(scores, key=scores.__getitem__)
-        valence, arousal = place(scores)
-        intensity = 0.0 if label == "neutral" else 1.0 - scores.get("neutral", 0.0)
-        reading = EmotionReading(label, min(1.0, intensity), valence, arousal, min(1.0, scores[label]), scores)
+        reading = reading_of({label: float(share) for label, share in zip(self.emotion.labels, shares, strict=True)})
         stimuli = self.stimulus.probabilities(embedding)
         best = int(stimuli.argmax())
         return TextReading(reading, self.stimulus.labels[best], min(1.0, float(stimuli[best])))

@@ -10,7 +10,10 @@ from bbia_ros.ros.parameters import nested, param
 OBJECT_ENGINES = {
     "onnx": Engine(
         "bbia_ros.perception.detect_onnx:OnnxDetector", "onnxruntime", "pip install -r requirements/models.txt"
-    )
+    ),
+    "ultralytics": Engine(
+        "bbia_ros.perception.detect_ultralytics:UltralyticsDetector", "ultralytics", "make torch", nvidia=True
+    ),
 }
 FACE_ENGINES = {
     "mediapipe": Engine(

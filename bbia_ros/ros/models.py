@@ -9,6 +9,7 @@ from typing import Any
 
 from bbia_ros.residency import ModelSpec, Variant
 from bbia_ros.residency.catalog import CATALOG, ModelNotFound, expected_mb, resolve
+from bbia_ros.residency.vram import gpu_count
 from bbia_ros.ros.parameters import ParameterError, nested, param
 
 
@@ -33,6 +34,7 @@ class ModelParameters:
     )
     pinned: bool = param(False, "never evicted to make room for another model")
     threads: int = param(2, "CPU threads it may use", minimum=1, maximum=64, read_only=True)
+    worker: str = param("", "worker process that models of the same name here share; empty: its own", read_only=True)
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,13 @@ class Engine:
         path: import path of its class, "package.module:Class".
         library: module that must be importable; empty: none.
         install: command that brings that library.
+        nvidia: what it needs for the device cuda is an NVIDIA driver and nothing else.
     """
 
     path: str
     library: str = ""
     install: str = ""
+    nvidia: bool = False
 
 
 def model_params(**defaults: Any) -> ModelParameters:
@@ -160,11 +164,11 @@ def build_spec(
         group: limit group of the pool.
         arguments: further arguments of the engine's constructor, besides model, device and threads.
         resolve_model: False when the model is not a file (a server's address, for instance).
-        worker: name of a worker process to share; empty: a process of its own.
+        worker: name of a worker process to share unless the parameters name one; empty: a process of its own.
         nice: of the worker: 19 runs only in what others leave over; less where a person waits for the answer.
 
     Raises:
-        ParameterError: unknown engine, missing library, or a model that is not there.
+        ParameterError: unknown engine, missing library or GPU, or a model that is not there.
     """
     engine = engines.get(parameters.engine)
     if engine is None:
@@ -174,6 +178,10 @@ def build_spec(
     if engine.library and not _importable(engine.library):
         raise ParameterError(
             f"engine '{parameters.engine}' of {key} needs {engine.library}, which is not installed: {engine.install}"
+        )
+    if engine.nvidia and parameters.device == "cuda" and gpu_count() == 0:
+        raise ParameterError(
+            f"parameter '{key}.device' is 'cuda', but this machine has no NVIDIA GPU with a driver: use cpu or auto"
         )
     model = parameters.model
     if resolve_model:
@@ -190,7 +198,7 @@ def build_spec(
         declared_mb=parameters.declared_mb,
         ttl_s=parameters.ttl_s,
         pinned=parameters.pinned,
-        worker=worker,
+        worker=parameters.worker or worker,
         device=parameters.device,
         nice=nice,
     )
