@@ -98,7 +98,7 @@ class TransformersChat:
     ) -> Iterator[str]:
         """Yields the answer piece by piece as it is generated; closing the generator stops the generation.
 
-        Arguments are those of `LlamaChat.chat`. With a seed >= 0 the same messages give the same answer, and nothing of
+        Arguments are those of `ChatEngine.chat`. With a seed >= 0 the same messages give the same answer, and nothing of
         the last prompt is used again.
 
         Raises:
