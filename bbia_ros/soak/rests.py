@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from bbia_ros.soak.record import read
 from bbia_ros.soak.sampling import Sample
 
 CYCLES, HOUSEHOLD = "cycles", "household"
@@ -18,7 +20,7 @@ class Rest:
 
     Attributes:
         part: cycles or household.
-        number: of the cycle, or of the rest in its part, from 1.
+        number: of the cycle, or of the rest in its part, from 1; 0 for a warm-up, which is not judged.
         t: time of the record [s].
         sample: what was measured.
         settled: whether memory had come to rest and all workers were gone that should.
@@ -43,3 +45,9 @@ class Rest:
         return cls(
             data["part"], data["number"], data["t"], Sample.from_plain(data), data["settled"], tuple(data["used"])
         )
+
+
+def load_rests(record: Path, part: str) -> list[Rest]:
+    """The measurements at rest of one part of a soak, without warm-ups, in order."""
+    lines = (line for line in read(record) if line["kind"] == "rest" and line["part"] == part)
+    return [rest for rest in map(Rest.from_plain, lines) if rest.number > 0]

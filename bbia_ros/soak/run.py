@@ -27,7 +27,7 @@ from bbia_ros.soak.health import Health, Trouble
 from bbia_ros.soak.observer import Observer
 from bbia_ros.soak.record import Record, RecordFailed
 from bbia_ros.soak.report import save, show
-from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest
+from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest, load_rests
 from bbia_ros.soak.scenario import CYCLE_TASKS, LINES, Scenario, Stopped, undisturbed
 from bbia_ros.soak.topics import KEPT, MOTION, RESIDENCIES, STATUS, TOPICS
 from bbia_ros.soak.verdicts import Verdict
@@ -158,13 +158,12 @@ class Soak:
 
     def conclude(self) -> list[Verdict]:
         """Judges what was recorded, shows it and writes it down."""
-        rests = self._scenario.rests if self._scenario else []
-        parts = {part: [rest for rest in rests if rest.part == part] for part in (CYCLES, HOUSEHOLD)}
+        parts = {part: load_rests(self._record.path, part) for part in (CYCLES, HOUSEHOLD)}
         verdicts: list[Verdict] = []
         slopes: dict[str, dict[str, Line]] = {}
-        for part, wanted in ((CYCLES, self.options.cycles > 0), (HOUSEHOLD, self.options.minutes > 0)):
-            if wanted and len(parts[part]) != 1:
-                verdicts += judged.judge_memory(parts[part])
+        for part, wanted in ((CYCLES, self.options.cycles > 1), (HOUSEHOLD, self.options.minutes > 0)):
+            if wanted:
+                verdicts += judged.judge_memory(part, parts[part])
                 slopes[part] = judged.process_slopes(parts[part])
         if self.options.cycles:
             verdicts += judged.judge_use(parts[CYCLES], CYCLE_TASKS)
@@ -236,8 +235,7 @@ class Soak:
         assert self._observer is not None
         if not options.cycles:
             self._doing = "warming up"
-            scenario.cycle(0)
-            scenario.rests.clear()  # the first use of everything: what it leaves is no leak
+            scenario.cycle(0)  # the first use of everything: what it leaves is no leak
         if options.chaos:
             self._chaos = chaos = Chaos(
                 Random(random.random()), self._observer.members, self._strike, processes=options.processes

@@ -53,7 +53,6 @@ class Scenario:
     Owns: nothing; it talks through the stage and tells what it does.
 
     Attributes:
-        rests: measurements at rest, in order.
         retried: mode changes that worked only the second time.
     """
 
@@ -85,7 +84,6 @@ class Scenario:
         self._note, self._rested, self._trouble, self._failed = note, rested, trouble, failed
         self._used: set[str] = set()
         self._lock = threading.Lock()
-        self.rests: list[Rest] = []
         self.retried = 0
 
     def saw(self, status: Any) -> None:
@@ -157,9 +155,7 @@ class Scenario:
             before = sample
         with self._lock:
             used, self._used = tuple(sorted(self._used)), set()
-        rest = Rest(part, number, self._now(), sample, settled, used)
-        self.rests.append(rest)
-        self._rested(rest)
+        self._rested(Rest(part, number, self._now(), sample, settled, used))
 
     def pause(self, seconds: float) -> None:
         """Lets the stack go on.

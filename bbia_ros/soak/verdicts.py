@@ -52,9 +52,8 @@ class Verdict:
     passed: bool | None = None
 
 
-def judge_memory(rests: Sequence[Rest]) -> list[Verdict]:
+def judge_memory(part: str, rests: Sequence[Rest]) -> list[Verdict]:
     """Slope and growth of the memory at rest, for one part of the soak."""
-    part = rests[0].part if rests else ""
     if len(rests) < 2:
         return [Verdict(f"{part}.rests", f"{part}: measurements at rest", str(len(rests)), ">= 2", False)]
     unsettled = sum(not rest.settled for rest in rests)

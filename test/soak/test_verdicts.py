@@ -1,20 +1,21 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from bbia_ros.soak import verdicts
 from bbia_ros.soak.callers import Outcome
 from bbia_ros.soak.health import Trouble
-from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest
+from bbia_ros.soak.record import Record
+from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest, load_rests
 from bbia_ros.soak.sampling import ProcessSample, Sample
 from bbia_ros.soak.verdicts import (
     Verdict,
     judge_end,
     judge_health,
     judge_loop,
-    judge_memory,
     judge_outcomes,
     judge_use,
     process_slopes,
@@ -32,8 +33,12 @@ def rests(sizes: Iterable[float], part: str = CYCLES) -> list[Rest]:
     return [Rest(part, n, 60.0 * n, sample(size)) for n, size in enumerate(sizes, 1)]
 
 
-def failed(verdicts: list[Verdict]) -> set[str]:
-    return {verdict.key for verdict in verdicts if verdict.passed is False}
+def judge_memory(series: list[Rest]) -> list[Verdict]:
+    return verdicts.judge_memory(series[0].part if series else CYCLES, series)
+
+
+def failed(judged: list[Verdict]) -> set[str]:
+    return {verdict.key for verdict in judged if verdict.passed is False}
 
 
 def wobble(count: int, size: float = 0.3) -> list[float]:
@@ -96,7 +101,7 @@ def test_a_stack_that_does_not_come_to_rest_fails() -> None:
 
 
 def test_nothing_measured_is_nothing_shown() -> None:
-    assert failed(judge_memory([])) == {".rests"}
+    assert failed(judge_memory([])) == {"cycles.rests"}
     assert failed(judge_memory(rests([260.0]))) == {"cycles.rests"}
 
 
@@ -117,9 +122,9 @@ def test_a_model_in_use_that_never_comes_back_is_lost() -> None:
     unwanted = Outcome("kill", "chat", 2, 0.0, True, 0.02)
     lost = Outcome("kill", "objects", 3, 0.0, True, 0.02, 0.3, closed=True, lost=True)
     assert failed(judge_outcomes([back, unwanted])) == set()
-    verdicts = judge_outcomes([back, unwanted, lost])
-    assert failed(verdicts) == {"chaos.lost"}
-    assert verdicts[0].measured == "3, 3 in use; told 0.02 s (max 0.02); back 1.20 s (max 1.20)"
+    outcomes = judge_outcomes([back, unwanted, lost])
+    assert failed(outcomes) == {"chaos.lost"}
+    assert outcomes[0].measured == "3, 3 in use; told 0.02 s (max 0.02); back 1.20 s (max 1.20)"
 
 
 def test_the_motion_loop_is_compared_with_and_without_strikes() -> None:
@@ -133,6 +138,15 @@ def test_files_that_libraries_keep_are_counted_and_others_are_judged() -> None:
     assert failed(judge_end(["fastrtps_0123456789abcdef"])) == {"end.shm"}
 
 
-def test_a_rest_survives_the_record() -> None:
-    rest = Rest(HOUSEHOLD, 3, 12.5, sample(260, workers=2), False, ("chat",))
-    assert Rest.from_plain({"t": 12.5, **json.loads(json.dumps(rest.plain()))}) == rest
+def test_measurements_at_rest_come_back_from_the_record_without_warm_ups(tmp_path: Path) -> None:
+    record = Record(tmp_path / "soak.jsonl", clock=lambda: 12.5)
+    written = [
+        Rest(CYCLES, 0, 0.0, sample(250)),
+        Rest(CYCLES, 1, 0.0, sample(260)),
+        Rest(HOUSEHOLD, 1, 0.0, sample(260, workers=2), False, ("chat",)),
+    ]
+    for rest in written:
+        record.write("rest", **rest.plain())
+    record.write("sample", **sample(1).plain())
+    assert load_rests(record.path, CYCLES) == written[1:2]
+    assert load_rests(record.path, HOUSEHOLD) == written[2:]
