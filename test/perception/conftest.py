@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from bbia_ros.perception.bearing import Intrinsics
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 FOVY = math.radians(80.0)
 
 

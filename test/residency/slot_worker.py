@@ -17,7 +17,7 @@ def variant(name: str, mb: float, **more: Any) -> Variant:
 
 
 class SlotWorker(FakeWorker):
-    """Besides what its base serves: "who" answers with the model's name, the stream "count" yields it three times, held by `hold_items`."""
+    """Also serves "who", which answers with the model's name, and the stream "count", which yields it three times."""
 
     def load(self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float):
         self.factory.started.append(model)

@@ -170,7 +170,9 @@ def test_a_call_that_cannot_wait_so_long_is_told_why(narrow: Bench) -> None:
     gate = narrow.factory.gates[MIDDLE] = threading.Event()
     swap = narrow.slot.use_later("middle")
     until(lambda: MIDDLE in narrow.factory.started)
-    with pytest.raises(BeingSwapped, match="waited 0.01 s for chat to be handed over from large to middle: try again"):
+    with pytest.raises(
+        BeingSwapped, match=r"waited 0\.01 s for chat to be handed over from large to middle: try again"
+    ):
         narrow.slot.call("who", timeout_s=0.01)
     assert issubclass(BeingSwapped, CallTimeout)
     gate.set()
@@ -260,7 +262,7 @@ def test_if_the_new_model_cannot_be_loaded_the_old_one_is_back(make: Callable[..
     bench = make(budget_mb)
     bench.slot.call("who")
     bench.factory.broken.add(SMALL if budget_mb is None else MIDDLE)
-    with pytest.raises(SwapFailed, match="chat still uses large: chat:.* is truncated"):
+    with pytest.raises(SwapFailed, match=r"chat still uses large: chat:.* is truncated"):
         bench.slot.use("small" if budget_mb is None else "middle")
     assert bench.loaded() == {LARGE}, "and it was loaded again at once"
     assert bench.slot.call("who") == LARGE
@@ -403,7 +405,7 @@ def test_many_callers_of_a_model_that_does_not_fit_all_get_the_smaller_one(make:
 def test_if_none_fits_the_caller_hears_of_all_and_the_wanted_one_stays(make: Callable[..., Bench]) -> None:
     bench = make(90)
     with pytest.raises(
-        AdmissionRefused, match="chat:large is not loaded.*chat:middle is not.*chat:small is not loaded"
+        AdmissionRefused, match=r"chat:large is not loaded.*chat:middle is not.*chat:small is not loaded"
     ):
         bench.slot.call("who")
     assert (bench.slot.current, bench.slot.notice) == ("large", "")
