@@ -98,8 +98,8 @@ class TransformersChat:
     ) -> Iterator[str]:
         """Yields the answer piece by piece as it is generated; closing the generator stops the generation.
 
-        Arguments are those of `ChatEngine.chat`. With a seed >= 0 the same messages give the same answer, and nothing of
-        the last prompt is used again.
+        Arguments are those of `ChatEngine.chat`. With a seed >= 0 the same messages give the same answer, and nothing
+        of the last prompt is used again.
 
         Raises:
             ChatFailed: The prompt does not fit into the context, or the template refuses the messages.

@@ -235,10 +235,6 @@ class Pool:
             self._registry.known(name).forgive()
         self._registry.changed()
 
-    def adjust(self, name: str, *, ttl_s: float, pinned: bool) -> None:
-        """Change a model under its holders, at once; ResidencyError if there is no such model."""
-        self._registry.adjust(name, ttl_s=ttl_s, pinned=pinned)
-
     def free(self, needed_bytes: int, requester: str = "") -> int:
         """Unload idle models until so much is free: another process needs it.
 

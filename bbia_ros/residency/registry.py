@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -182,13 +181,3 @@ class Registry:
             except LedgerError as error:
                 # The reservation, which is not smaller, stays.
                 _log.warning("%s", error)
-
-    def adjust(self, name: str, *, ttl_s: float, pinned: bool) -> None:
-        """Change a model under its holders; raises ResidencyError if there is no such model."""
-        with self.lock:
-            resident = self.known(name)
-            resident.spec = dataclasses.replace(resident.spec, ttl_s=ttl_s, pinned=pinned)
-            loaded = resident.reserved if resident.host is not None else 0
-        if loaded:
-            self.settle(resident, loaded)
-        self.changed()

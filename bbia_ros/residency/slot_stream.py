@@ -16,7 +16,7 @@ Request = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 class SlotStream(Iterator[Any]):
-    """Read by one thread, cancelled from any; see `Stream`. Begins on the model in use when its first item is asked for.
+    """Read by one thread, cancelled from any; see `Stream`. Begins on the model in use when it is first read.
 
     Args:
         books: Of the slot.

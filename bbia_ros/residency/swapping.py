@@ -29,7 +29,7 @@ _UNFIT = (AdmissionRefused, LoadFailed, ModelFailed, SpecConflict, LedgerError)
 """What rules one candidate out, and not the whole exchange."""
 
 _ENDING_S, _RETRY_S = 1.0, 0.02
-"""A call that was given up has left its worker after 0.3 s at the latest; how long and how often that is looked at [s]."""
+"""A call that was given up leaves its worker within 0.3 s; how long and how often that is looked at [s]."""
 
 
 class Models(Protocol):

@@ -19,13 +19,13 @@ def variant(name: str, mb: float, **more: Any) -> Variant:
 class SlotWorker(FakeWorker):
     """Also serves "who", which answers with the model's name, and the stream "count", which yields it three times."""
 
-    def load(self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], timeout_s: float):
+    def load(self, call: Call, model: str, engine: str, arguments: Mapping[str, Any], *limits: Any):
         self.factory.started.append(model)
         if gate := self.factory.gates.get(model):
             call.wait(gate, 10)
         if model in self.factory.broken:
             raise EngineError(f"{model} is truncated", "OSError")
-        return super().load(call, model, engine, arguments, timeout_s)
+        return super().load(call, model, engine, arguments, *limits)
 
     def call(self, call: Call, model: str, method: str, args, kwargs, timeout_s: float):
         if method == "who":
