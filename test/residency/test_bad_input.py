@@ -35,7 +35,7 @@ def usable(pool: Pool) -> None:
 def test_two_models_claim_one_worker_with_other_settings(make_pool):
     pool = make_pool()
     first = pool.acquire(toy("one", worker="torch", nice=10))
-    with pytest.raises(SpecConflict, match=r"one and two claim one worker, torch, with niceness 10 and 19: give them"):
+    with pytest.raises(SpecConflict, match=r"one and two claim one worker, torch, with niceness 10 and 0: give them"):
         pool.acquire(toy("two", worker="torch"))
     assert [info.name for info in pool.snapshot()] == ["one"]
     first.release()

@@ -10,4 +10,6 @@ def toy(name: str = "toy", engine: str = "Toy", **arguments) -> ModelSpec:
     fields = ("group", "declared_mb", "ttl_s", "pinned", "worker", "device", "nice", "load_timeout_s")
     spec = {key: arguments.pop(key) for key in fields if key in arguments}
     spec.setdefault("declared_mb", 40.0)
+    # Not starved on a busy machine, unless that is the test.
+    spec.setdefault("nice", 0)
     return ModelSpec(name, "test", f"toy_engines:{engine}", arguments, **spec)
