@@ -32,7 +32,7 @@ _ASK_AGAIN_S = 5.0
 class Growth:
     """Compares what workers take with what they were admitted with, and the stack with its limits.
 
-    Owns the state of being over the budget, and a thread while another process is asked.
+    Owns the state of being over the limits, and a thread while another process is asked.
 
     Args:
         registry: The pool's books.
@@ -47,6 +47,7 @@ class Growth:
         self._due = float("-inf")
         self._version: object = None
         self._over = 0
+        self._crowded = False
         self._asked_at = float("-inf")
 
     def check(self) -> float | None:
@@ -55,18 +56,18 @@ class Growth:
         with registry.lock:
             hosts = [one for one in registry.hosts.values() if one.worker is not None]
         if not hosts:
-            self._over = 0
+            self._over, self._crowded = 0, False
             return None
         now = registry.clock()
         if now < self._due:
             return self._due - now
         grown = [one for one in (self._grown(host) for host in hosts) if one is not None]
         version = registry.ledger.version() if registry.ledger is not None else None
-        if grown or self._over or version != self._version:
+        if grown or self._over or self._crowded or version != self._version:
             self.trim()
             self._report(grown)
             self._version = registry.ledger.version() if registry.ledger is not None else None
-        delay = _URGENT_S if self._over else CHECK_S
+        delay = _URGENT_S if self._over or self._crowded else CHECK_S
         self._due = registry.clock() + delay
         return delay
 
@@ -98,7 +99,7 @@ class Growth:
         return freed
 
     def _over_limits(self, limits: Limits, others: Sequence[Occupant]) -> list[Resident]:
-        """Idle models to unload, and note by how much it is over the budget without them; with the lock held."""
+        """Idle models to unload, and note what is over the limits without them; with the lock held."""
         registry = self._registry
         ours = [one for one in registry.occupants() if registry.residents[one.name].gone is None]
         going = admission.excess_members(ours, others, limits)
@@ -107,9 +108,9 @@ class Growth:
         idle = [one for one in staying if one.evictable]
         chosen = admission.choose(idle, excess, limits.eviction, registry.clock())
         going += [one.name for one in idle] if chosen is None else chosen
-        self._over = admission.shortage(
-            [one for one in (*ours, *others) if one.name not in going], 0, limits.budget_bytes
-        )
+        stay = [*(one for one in ours if one.name not in going), *others]
+        self._over = admission.shortage(stay, 0, limits.budget_bytes)
+        self._crowded = any(sum(one.group == group for one in stay) > limit for group, limit in limits.groups.items())
         return [registry.residents[name] for name in going]
 
     def _grown(self, host: Host) -> Resident | None:

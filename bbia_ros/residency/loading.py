@@ -166,8 +166,7 @@ class Loader:
             resident.host = host
             resident.load = None
             resident.loaded_at = resident.idle_since = registry.clock()
-            if load.safe_s:
-                resident.safe_until = resident.idle_since + load.safe_s
+            resident.safe_until = resident.idle_since + load.safe_s if load.safe_s else float("-inf")
             abandoned = not resident.leases
             if abandoned:
                 registry.mark_leaving([resident])
