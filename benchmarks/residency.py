@@ -66,13 +66,16 @@ def fresh_pool() -> Iterator[Pool]:
 class _NoWorker:
     """Answers without doing anything: what is left is the pool's bookkeeping."""
 
-    pid, death_fd, dead, blameless = 0, -1, False, False
+    pid, death_fd, dead, blameless, inline = 0, -1, False, False, False
 
     def load(self, *_: Any) -> tuple[int, int]:
         return 1, 1
 
     def call(self, *_: Any) -> None:
         return None
+
+    def private_over(self, limit: int) -> int:
+        return 0
 
     def begin_end(self) -> None:
         pass

@@ -22,11 +22,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Memory(NamedTuple):
-    """Memory of one process [bytes]."""
+    """Memory of one process [bytes]: resident, proportional, private; and on the GPU, where that was asked for."""
 
     rss: int
     pss: int
     uss: int
+    vram: int = 0
 
 
 def memory(pid: int | str) -> Memory:

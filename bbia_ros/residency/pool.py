@@ -7,11 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
-from dataclasses import replace
-from typing import Any
 
 from bbia_ros.residency import admission
-from bbia_ros.residency.accounting import MemorySampler
+from bbia_ros.residency.accounting import Memory, MemorySampler, memory
 from bbia_ros.residency.admitting import SETTLE_S, Admitter
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.dispatch import Dispatcher
@@ -104,7 +102,8 @@ class Pool:
         self._upkeep = Upkeep(self._registry, self._unloader, self.dispatcher, self._growth)
         self._closed = False
         self._closing = threading.Lock()
-        self._sampler = MemorySampler()
+        self._on_gpu: set[int] = set()
+        self._sampler = MemorySampler(read=self._read_memory)
         self._supervisor = Supervisor(self.step) if supervise else None
         if self._supervisor is not None:
             self._registry.wake = self._supervisor.wake
@@ -185,8 +184,11 @@ class Pool:
             rows = [one.info() for one in self._registry.residents.values()]
         infos = []
         for info in rows:
+            if info.pid and info.device != "cpu":
+                self._on_gpu.add(info.pid)
             sample = self._sampler.get(info.pid) if info.pid else None
-            infos.append(info if sample is None else info.with_memory(sample.pss, 0))
+            infos.append(info if sample is None else info.with_memory(sample.pss, sample.vram))
+        self._on_gpu &= {info.pid for info in infos}
         return infos
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -220,14 +222,7 @@ class Pool:
             ResidencyError: There is no such model.
             ValueError: A time to live that makes no sense.
         """
-        changes: dict[str, Any] = {"ttl_s": ttl_s, "pinned": pinned}
-        with self._registry.lock:
-            resident = self._registry.known(name)
-            resident.spec = replace(resident.spec, **{key: one for key, one in changes.items() if one is not None})
-            loaded = resident.ready is not None
-        if loaded:
-            self._registry.settle(resident, resident.reserved)
-        self._registry.changed()
+        self._registry.adjust(name, ttl_s, pinned)
 
     def reset(self, name: str) -> None:
         """Let a FAILED model be tried again; raises ResidencyError if there is no such model."""
@@ -311,6 +306,14 @@ class Pool:
     def step(self) -> Watch | None:
         """Do what is due: timers, growth, deaths, unread and forgotten streams, notices. Called by the supervisor."""
         return self._upkeep.step()
+
+    def _read_memory(self, pid: int) -> Memory:
+        figures = memory(pid)
+        if pid not in self._on_gpu:
+            return figures
+        from bbia_ros.residency.vram import vram_bytes
+
+        return figures._replace(vram=vram_bytes(pid))
 
     def _note_dropped(self, call: Call) -> None:
         self._upkeep.note_dropped(call)

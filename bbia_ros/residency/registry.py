@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
 
 from bbia_ros.residency.admission import Occupant
 from bbia_ros.residency.errors import LedgerError, ResidencyError, SpecConflict
@@ -181,3 +183,14 @@ class Registry:
             except LedgerError as error:
                 # The reservation, which is not smaller, stays.
                 _log.warning("%s", error)
+
+    def adjust(self, name: str, ttl_s: float | None, pinned: bool | None) -> None:
+        """See `Pool.adjust`."""
+        changes: dict[str, Any] = {"ttl_s": ttl_s, "pinned": pinned}
+        with self.lock:
+            resident = self.known(name)
+            resident.spec = replace(resident.spec, **{key: one for key, one in changes.items() if one is not None})
+            loaded = resident.reserved if resident.host is not None else 0
+        if loaded:
+            self.settle(resident, loaded)
+        self.changed()

@@ -29,10 +29,10 @@ class FakeWorker:
     """
 
     death_fd = -1
-    inline = False
 
     def __init__(self, factory: FakeFactory, pid: int) -> None:
         self.factory = factory
+        self.inline = factory.inline and not factory.workers
         self.pid = pid
         self.dead = False
         self.ended = False
@@ -122,7 +122,7 @@ class FakeWorker:
         self.factory.log.extend(("end", name) for name in self.models)
         self.models.clear()
         self.dead = True
-        return held, held
+        return held, 0 if self.inline else held
 
     def kill(self, reason: str, blame: bool = True) -> None:
         self.dead = True
@@ -140,6 +140,8 @@ class FakeFactory:
 
     def __init__(self, budget: int | None = None, clock: FakeClock | None = None) -> None:
         self.clock = clock
+        self.inline = False
+        """Whether the first worker is one in our own process, which gives nothing back."""
         self.workers: list[FakeWorker] = []
         self.log: list[tuple[str, str]] = []
         self.holding: dict[Any, tuple[threading.Event, FakeWorker]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from fake_worker import FakeClock, FakeFactory
@@ -192,3 +193,33 @@ def test_prefetched_models_are_safe_from_the_idle_timer(bench):
     b.clock.now += 5
     b.pool.step()
     assert b.loaded == set()
+
+
+def test_a_model_that_gives_nothing_back_gets_a_worker_of_its_own(bench, caplog):
+    b = bench()
+    b.factory.inline = True
+    lease = b.pool.acquire(spec("a", 50))
+    lease.call("echo")
+    b.pool.unload("a")
+    assert "a leaks in this process: released 0.0 of 50.0 MB" in caplog.text
+    assert b.pool.snapshot()[0].leaking
+    lease.call("echo")
+    b.pool.unload("a")
+    assert b.pool.snapshot()[0].leaking, "once and for all"
+    assert caplog.text.count("leaks") == 1
+
+
+def test_memory_on_the_gpu_is_asked_for_where_a_model_may_have_some(bench, monkeypatch):
+    from bbia_ros.residency import accounting, pool, vram
+
+    monkeypatch.setattr(vram, "vram_bytes", lambda pid: 7 * MB)
+    monkeypatch.setattr(pool, "memory", lambda pid: accounting.Memory(3, 2, 1))
+    b = bench()
+    b.use(spec("a", device="cuda"), spec("b"))
+    for _ in range(2000):
+        infos = {info.name: info for info in b.pool.snapshot()}
+        if all(info.pss_bytes for info in infos.values()):
+            break
+        threading.Event().wait(0.005)
+    assert (infos["a"].vram_bytes, infos["b"].vram_bytes) == (7 * MB, 0)
+    assert infos["a"].pss_bytes == 2
