@@ -94,7 +94,7 @@ def _running(arguments: argparse.Namespace) -> dict[tuple[str, str], str] | None
 
 
 def _used(model: Any) -> str:
-    return "absent" if not model.pid else f"{model.state.lower()}, {model.pss_bytes / 1e6:.0f} MB"
+    return f"{model.state.lower()}, {model.pss_bytes / 1e6:.0f} MB" if model.pid else "yes, not in memory"
 
 
 def _use(arguments: argparse.Namespace) -> int:
@@ -109,7 +109,7 @@ def _use(arguments: argparse.Namespace) -> int:
     except ManagerUnavailable as error:
         return complain(str(error), FAILED)
     if answer.ok:
-        print(f"{answer.message} ({answer.duration_s:.1f} s)" if answer.duration_s else answer.message)
+        print(f"{answer.message} ({answer.duration_s:.1f} s)" if answer.duration_s >= 0.05 else answer.message)
         return 0
     wrong = any(words in answer.message for words in ("unknown task", "has no task", "has no variant", "cannot use"))
     return complain(answer.message, WRONG_INPUT if wrong else FAILED)

@@ -31,7 +31,8 @@ class CatalogEntry:
         licence: SPDX identifier of the model.
         minimum_bytes: smaller than this means a truncated file (folders: the sum of their files).
         about: one line for people.
-        declared_mb: memory that it is expected to need [MB], until it has been measured; 0: told from its size.
+        declared_mb: memory that it is expected to need [MB], until it has been measured, with the first of the engines;
+            0: told from its size.
         engines: names of the engines that run it; empty: any for its task.
         url: of the official copy, for models that no package carries: the file, or the folder of `files`.
         files: names under `url`, of what is fetched into the folder of `path`; empty: `url` is the one file.

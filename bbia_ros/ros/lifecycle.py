@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
@@ -368,8 +367,9 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
         return TransitionCallbackReturn.SUCCESS
 
     def _undo(self, scope: str) -> None:
-        made = self._made[scope]
-        while made:
+        if scope == Configured:
+            self.models.forget()
+        while made := self._made[scope]:
             self.guarded("destroy", made.pop())()
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> Any:
@@ -393,8 +393,3 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
             self._undo(scope)
         self.vitals.close()
         super().destroy_node()
-
-    @property
-    def pid(self) -> int:
-        """Of the process that runs this node."""
-        return os.getpid()

@@ -138,6 +138,8 @@ def build_choice(
         except ModelNotFound as error:
             unavailable[name] = str(error)
         else:
+            if known is not None and known.engines and parameters.engine != known.engines[0]:
+                declared = max(declared, parameters.declared_mb)  # the catalogue's figure is the first engine's
             variants.append(Variant(name, spec(replace(parameters, model=name, declared_mb=declared))))
     return ModelChoice(key, task, tuple(variants), unavailable, parameters.model, parameters.load == "on_activate")
 

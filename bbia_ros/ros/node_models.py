@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bbia_ros.residency import Lease, ModelInfo, ModelSlot, ModelSpec, Swap
 from bbia_ros.residency.errors import UnknownVariant
+from bbia_ros.residency.resident import Resident
 from bbia_ros.residency.spec import ModelState
 from bbia_ros.residency.variants import Variants
 from bbia_ros.ros.models import Engine, ModelChoice, ModelParameters, build_choice
@@ -74,6 +75,10 @@ class NodeModels:
             if record is not None:
                 self._node.get_logger().info(f"{record.name}: {record}")
 
+    def forget(self) -> None:
+        """The node is not configured any more: it has no choice."""
+        self._choices.clear()
+
     def parameters_changed(self, old: Any, new: Any) -> None:
         """Time to live, pin and time of loading of each model take effect at once, also on one in memory."""
         for item in fields(new):
@@ -133,14 +138,17 @@ class NodeModels:
         return sorted(self._known)
 
     def infos(self) -> list[ModelInfo]:
-        """The pool's view of the models that this node uses, or that are still in memory."""
+        """The pool's view of the models that this node uses or would use, and of those that are still in memory."""
         variants = {one.spec.name for choice in self._choices.values() for one in choice.variants}
-        spare = variants - {self._in_use(choice) for choice in self._choices.values()}
-        return [
+        in_use = {spec.name: spec for spec in map(self._in_use, self._choices.values())}
+        spare = variants - in_use.keys()
+        infos = [
             info
             for info in self._node.process.models()
             if info.name in self._known | variants and (info.name not in spare or info.state != ModelState.ABSENT)
         ]
+        never_taken = in_use.keys() - {info.name for info in infos}
+        return infos + [Resident(in_use[name]).info() for name in sorted(never_taken)]
 
     def variants(self, name: str) -> list[str]:
         """What the model of this name may be exchanged for, best first; empty if it has no alternative."""
@@ -153,9 +161,9 @@ class NodeModels:
         """Variants that were listed and cannot be used here, by parameter group."""
         return {key: list(choice.unavailable) for key, choice in self._choices.items() if choice.unavailable}
 
-    def _in_use(self, choice: ModelChoice) -> str:
+    def _in_use(self, choice: ModelChoice) -> ModelSpec:
         slot = self._slots.get(choice.key)
-        return slot.spec.name if slot is not None else choice.spec.name
+        return slot.spec if slot is not None else choice.spec
 
     def _slot_changed(self, key: str) -> None:
         """From any thread."""

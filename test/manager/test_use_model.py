@@ -102,8 +102,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_a_task_is_given_another_model_by_the_command_line(scene: Scene) -> None:
-    assert scene.node.chat.call("who") == str(scene.large)
     scene.status.wait(lambda status: any(model.task == "chat" for model in status.models))
+    assert scene.node.chat.call("who") == str(scene.large)
 
     done = scene.cli("use", "chat", str(scene.small))
     assert (done.returncode, done.stderr) == (0, "")
