@@ -23,6 +23,7 @@ import array
 import mmap
 import os
 import pickle
+import select
 import socket
 import struct
 from collections import deque
@@ -143,6 +144,14 @@ class Connection:
         if self._slab_out is not None:
             self._slab_out.close()
             self._slab_out = None
+
+    def is_quiet(self, timeout_s: float) -> bool:
+        """Whether nothing arrives for so long; the end of the stream counts as an arrival."""
+        if self._start != self._end:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(1000.0 * timeout_s)
 
     def receive(self) -> Message | None:
         """Wait for one message; None at the end of the stream, also in the middle of a message.
