@@ -18,7 +18,6 @@ import contextlib
 import math
 import os
 import sys
-import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from bbia_ros.perception.blendshapes import NAMES
 from bbia_ros.perception.faces import FaceReading, metric_pose
+from bbia_ros.residency.placeholders import placeholders
 
 LANDMARKS = 478
 TASK_MEMBERS = (
@@ -255,25 +255,12 @@ def _read_detector(path: Path) -> bytes:
 
 
 def _import_mediapipe() -> Any:
-    """Import mediapipe without what only its drawing functions use.
-
-    mediapipe imports cv2 and matplotlib (60 MB) for drawing_utils, which nothing here calls. Where they are not loaded
-    already, empty modules stand in during the import and are taken away again, so that others can import the real ones.
-    """
-    names = ("cv2", "matplotlib", "matplotlib.pyplot")
-    placeholders = {name: types.ModuleType(name) for name in names if name not in sys.modules}
-    if "matplotlib" in placeholders and "matplotlib.pyplot" in placeholders:
-        placeholders["matplotlib"].pyplot = placeholders["matplotlib.pyplot"]  # type: ignore[attr-defined]
-    sys.modules.update(placeholders)
-    try:
+    """Imports mediapipe without cv2 and matplotlib (60 MB), which only its drawing functions use."""
+    with placeholders("cv2", "matplotlib", "matplotlib.pyplot"):
         import mediapipe
         import mediapipe.tasks.python
 
         return mediapipe
-    finally:
-        for name, module in placeholders.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
 
 
 def _mute() -> None:
