@@ -9,14 +9,30 @@ bbia_ros's own processes; with `tts.engine: espeak` it is not needed at all.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bbia_ros.residency.onnx_session import open_session
+from bbia_ros.residency.onnx_session import OnnxError, open_session
+from bbia_ros.speech.piper_parts import CutFailed, WindowedVoice, ensure_parts
 from bbia_ros.speech.resample import resample, to_int16
+
+_logger = logging.getLogger(__name__)
+
+
+def _open(model: str, device: str, threads: int) -> Any:
+    """The voice's two parts, or its one file where it cannot be taken apart, or runs on a GPU."""
+    if device == "cpu" and Path(model).is_file():
+        try:
+            parts = ensure_parts(Path(model))
+            return WindowedVoice(*(open_session(str(part), "part of a Piper voice", device, threads) for part in parts))
+        except (CutFailed, OnnxError, OSError) as error:
+            _logger.warning("long sentences need more memory: %s", error)
+    return open_session(model, "a Piper voice", device, threads)
 
 
 class PiperEngine:
@@ -67,7 +83,7 @@ class PiperEngine:
             import onnxruntime
 
             onnxruntime.set_seed(seed)  # taken over by the sessions made from now on
-        session = open_session(model, "a Piper voice", device, threads)
+        session = _open(model, device, threads)
         if not 0 <= speaker < max(1, config.num_speakers):
             raise RuntimeError(f"{model} has {config.num_speakers} speaker(s); there is no speaker {speaker}")
         self._voice: Any = PiperVoice(session=session, config=config)
