@@ -23,6 +23,7 @@ from bbia_ros.driver.sim.scene import SceneOptions
 from bbia_ros.emotion.minilm_onnx import ensure_onnx
 from bbia_ros.residency.catalog import resolve
 from bbia_ros.speech.lines import synthesize_lines
+from bbia_ros.speech.piper_parts import ensure_parts
 
 
 def steps() -> dict[str, Callable[[], object]]:
@@ -32,6 +33,7 @@ def steps() -> dict[str, Callable[[], object]]:
         "simulator: eye camera": lambda: mjb.prepare("camera", SceneOptions()),
         "simulator: film": lambda: mjb.prepare("film", SceneOptions(width=480, height=360)),  # FilmEngine's size
         "text emotion: int8 export": lambda: ensure_onnx(resolve("minilm-l6-v2", "text_emotion")),
+        "voice: two parts": lambda: ensure_parts(resolve("piper-joe", "tts")),
         "the visitor's lines": lambda: synthesize_lines(list(LINES.values())),
     }
 

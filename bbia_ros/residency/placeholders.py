@@ -32,7 +32,8 @@ def placeholders(*names: str) -> Iterator[None]:
     for name in names:
         if name in sys.modules:
             continue
-        module = stand_ins[name] = _Placeholder(name)
+        module: types.ModuleType = _Placeholder(name)
+        stand_ins[name] = module
         module.__path__ = []  # a package, so that its modules are asked for, and found here
         module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         parent, _, child = name.rpartition(".")
@@ -42,6 +43,6 @@ def placeholders(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
+        for name, stand_in in stand_ins.items():
+            if sys.modules.get(name) is stand_in:
                 del sys.modules[name]

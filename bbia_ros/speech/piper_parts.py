@@ -58,11 +58,12 @@ class WindowedVoice:
         self._encoder = encoder
         self._decoder = decoder
         self._latent = encoder.get_outputs()[0].name
+        self._inputs = [entry.name for entry in encoder.get_inputs()]
         self._conditions = [entry.name for entry in decoder.get_inputs() if entry.name != self._latent]
 
     def run(self, names: Sequence[str] | None, feed: dict[str, Any]) -> list[NDArray[np.float32]]:
         """Speaks one sentence: piper's inputs in, [1, 1, 1, samples] out. `names` is ignored: there is one output."""
-        (latent,) = self._encoder.run([self._latent], feed)
+        (latent,) = self._encoder.run([self._latent], {name: feed[name] for name in self._inputs})
         conditions = {name: feed[name] for name in self._conditions}
         frames, pieces = latent.shape[2], []
         for start in range(0, frames, WINDOW):
@@ -116,10 +117,10 @@ def cut(model: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        sizes = {}
-        for name, part in (("encoder.onnx", encoder), ("decoder.onnx", decoder)):
-            onnx.save(part, str(scratch / name))
-            sizes[name] = (scratch / name).stat().st_size
+        for name, part in (("encoder", encoder), ("decoder", decoder)):
+            # onnxruntime maps weights in a file of their own, and copies those inside the .onnx: 60 MB more to load.
+            onnx.save(part, str(scratch / f"{name}.onnx"), save_as_external_data=True, location=f"{name}.weights")
+        sizes = {file.name: file.stat().st_size for file in scratch.iterdir()}
         (scratch / "sizes.json").write_text(json.dumps(sizes), encoding="ascii")
         shutil.rmtree(folder, ignore_errors=True)  # an incomplete one
         os.replace(scratch, folder)
@@ -181,8 +182,8 @@ def _names_used(node: Any) -> set[str]:
 def _is_complete(parts: Parts) -> bool:
     try:
         sizes = json.loads((parts.encoder.parent / "sizes.json").read_text(encoding="ascii"))
-        return all(path.stat().st_size == sizes[path.name] for path in parts)
-    except (OSError, ValueError, KeyError):
+        return all((parts.encoder.parent / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
         return False
 
 

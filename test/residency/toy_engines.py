@@ -228,3 +228,12 @@ class Leaker:
 
     def pid(self) -> int:
         return os.getpid()
+
+
+class Swiss:
+    """Leaves free memory between live blocks, where malloc alone never gives it back."""
+
+    def hoard(self, megabytes: int) -> int:
+        blocks = [bytearray(100_000) for _ in range(10 * megabytes)]
+        self.live = blocks[::20]
+        return len(blocks)
