@@ -54,7 +54,8 @@ class Tenancy:
     """
 
     def __init__(self, variants: Variants, tenant: Tenant) -> None:
-        self.changed = threading.Condition()
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self.variants = variants
         self.tenant = tenant
         self.others: set[Tenant] = set()
@@ -80,8 +81,9 @@ class Tenancy:
             CallCancelled: It was cancelled.
             LeaseReleased: The slot was released.
         """
-        with self.changed:
-            self.wait(lambda: not self.handover, label, timeout_s, cancels, stopped)
+        with self._lock:
+            if self.handover or self.released or self.cancels != cancels or stopped is not None:
+                self.wait(lambda: not self.handover, label, timeout_s, cancels, stopped)
             self.tenant.users += 1
             return self.tenant
 
@@ -109,7 +111,7 @@ class Tenancy:
 
     def leave(self, tenant: Tenant) -> None:
         """A call is over."""
-        with self.changed:
+        with self._lock:
             tenant.users -= 1
             if tenant.users == 0 and (tenant is not self.tenant or self.move is not None):
                 self.changed.notify_all()

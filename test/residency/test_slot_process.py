@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,4 +74,41 @@ def test_a_budget_that_only_the_smaller_one_meets(make_pool: Callable[..., Pool]
     assert models.current == "small"
     with pytest.raises(AdmissionRefused):
         slot(make_pool(budget_mb=10.0), large={"declared_mb": 60}, small={"declared_mb": 30}).call("pid")
+    models.release()
+
+
+@pytest.mark.parametrize("budget_mb", [None, 70.0], ids=["both fit", "one fits"])
+def test_no_call_is_lost_however_often_the_model_changes(make_pool: Callable[..., Pool], budget_mb: Any) -> None:
+    models = slot(
+        make_pool(budget_mb=budget_mb), one={"declared_mb": 50, "mb": 30}, other={"declared_mb": 50, "mb": 30}
+    )
+    stop = threading.Event()
+    wrong: list[object] = []
+    answered = [0, 0, 0]
+
+    def talk(number: int) -> None:
+        while not stop.is_set():
+            try:
+                if number == 0:
+                    assert list(models.stream("numbers", 4)) == [0, 1, 2, 3]
+                else:
+                    assert models.call("echo", answered[number]) == answered[number]
+            except BaseException as error:
+                wrong.append(error)
+                return
+            answered[number] += 1
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for name in ("other", "one") * 3:
+        assert models.use(name).now == name
+    # And wishes that come faster than they can be met: the last one counts.
+    last = [models.use_later(name) for name in ("other", "one") * 5 + ("other",)][-1]
+    assert last.result(30).now == "other"
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+    assert min(answered) > 10
     models.release()

@@ -240,7 +240,8 @@ def test_bad_chunks_are_named_and_the_rest_is_heard(stage: Stage) -> None:
     stage.speak(1.0, 0)
     assert stage.heard.wait(lambda m: m.final).text == "hello robot"
     assert stage.node.faults() == []
-    assert stage.node.figures.summary()["refused audio empty"] == "1"
+    counts = stage.node.figures.summary()
+    assert (counts["refused audio empty"], counts["refused audio rate"]) == ("1", "1")
 
 
 def test_clipping_is_a_fault_but_not_deafness(stage: Stage) -> None:
