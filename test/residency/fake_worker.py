@@ -76,6 +76,7 @@ class FakeWorker:
 
     def pause(self) -> None:
         self.paused = True
+        self.factory.log.append(("pause", ""))
 
     def resume(self) -> None:
         self.paused = False
@@ -88,7 +89,7 @@ class FakeWorker:
         before = sum(self.models.values())
         del self.models[model]
         self.factory.log.append(("unload", model))
-        return before, sum(self.models.values())
+        return before, before if self.inline else sum(self.models.values())
 
     def call(self, call: Call, model: str, method: str, args, kwargs, timeout_s: float):
         assert model in self.models, "called a model that is not loaded"

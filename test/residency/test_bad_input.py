@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import threading
@@ -13,6 +14,7 @@ from toy_specs import toy
 from bbia_ros.residency import (
     AdmissionRefused,
     LoadFailed,
+    Measurements,
     ModelSpec,
     ModelState,
     NoSharedMemory,
@@ -119,7 +121,7 @@ def test_the_system_has_no_memory_for_a_load(make_pool, how, error, words):
 
 
 @pytest.mark.heavy
-def test_no_shared_memory_for_an_argument(make_pool):
+def test_no_shared_memory_for_an_argument(make_pool, monkeypatch):
     lease = make_pool().acquire(toy())
     frame = np.ones((480, 640, 3), np.uint8)
     pid = lease.call("pid")
@@ -134,6 +136,15 @@ def test_no_shared_memory_for_an_argument(make_pool):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert lease.call("total", frame) == frame.size - 1
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    # Written pages that are not there would be SIGBUS: they are allocated before.
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(NoSharedMemory, match="No space left on device"):
+        lease.call("total", np.ones(3_000_000, np.uint8))
+    assert lease.call("total", frame) == frame.size - 1, "there is memory for it already"
     assert lease.call("pid") == pid
 
 
@@ -202,7 +213,8 @@ def test_mapped_files_count_while_nobody_else_maps_them(make_pool, tmp_path):
     """They come back with the worker, and what others map too does not."""
     path = tmp_path / "weights"
     path.write_bytes(b"x" * 60_000_000)
-    pool = make_pool()
+    measurements = Measurements("")
+    pool = make_pool(measurements=measurements)
     lease = pool.acquire(toy("a", engine="Mapper", path=str(path)))
     lease.call("pid")
     alone = pool.snapshot()[0].budget_bytes
@@ -210,6 +222,7 @@ def test_mapped_files_count_while_nobody_else_maps_them(make_pool, tmp_path):
     other = pool.acquire(toy("b", engine="Mapper", path=str(path)))
     other.call("pid")
     assert pool.snapshot()[1].budget_bytes < alone - 50_000_000
+    assert measurements.peak_bytes(other.spec) < alone - 50_000_000, "nor in the peak"
 
 
 @pytest.mark.heavy

@@ -68,6 +68,7 @@ def test_a_load_that_outgrows_its_admission_gets_room(bench):
     b.use(spec("old"), spec("new"))
     b.use(growing("big", 50, 40, 120, 180))
     assert b.loaded == {"big", "new"}
+    assert b.factory.log.index(("pause", "")) < b.factory.log.index(("end", "old")), "it waits for the room"
     assert b.info("big").budget_bytes == 180 * MB
     assert b.info("big").last_error == ""
     b.pool.unload("big")

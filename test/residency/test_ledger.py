@@ -76,6 +76,19 @@ def test_others_count_and_are_named(path, neighbour):
     assert (other.name, other.size, other.state, other.evictable) == ("chat", 100 * MB, "loaded in brain", False)
 
 
+def test_a_group_is_limited_over_all_processes(path, neighbour):
+    theirs = Ledger(path)
+    theirs.pid, theirs._start = neighbour
+    assert theirs.reserve("x", 1, None, group="stt", group_limit=2)
+    ledger = Ledger(path)
+    assert ledger.reserve("a", 1, 100, group="stt", group_limit=2)
+    assert not ledger.reserve("b", 1, 100, group="stt", group_limit=2)
+    assert ledger.reserve("b", 1, 100, group="tts", group_limit=1)
+    assert ledger.reserve("a", 1, 100, group="stt", group_limit=2), "itself is not in the way"
+    theirs.release(["x"])
+    assert ledger.reserve("c", 1, 100, group="stt", group_limit=2)
+
+
 def test_entries_of_the_dead_are_reclaimed(path, neighbour):
     pid, start = neighbour
     foreign(path, 2**22 + 1, 5, "never lived")

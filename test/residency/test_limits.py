@@ -209,6 +209,41 @@ def test_a_model_that_gives_nothing_back_gets_a_worker_of_its_own(bench, caplog)
     assert caplog.text.count("leaks") == 1
 
 
+def test_a_model_that_leaks_leaves_the_place_that_it_shares(bench):
+    b = bench()
+    b.factory.inline = True
+    one, two = (b.pool.acquire(spec(name, worker="torch")) for name in ("one", "two"))
+    one.call("echo")
+    two.call("echo")
+    b.pool.unload("one")
+    one.call("echo")
+    pids = {info.name: info.pid for info in b.pool.snapshot()}
+    assert pids["one"] != pids["two"]
+    assert two.call("echo", 1) == 1
+
+
+def test_a_call_that_comes_when_a_gentle_load_was_just_refused_is_not_refused_with_it(bench):
+    b = bench(budget_mb=150)
+    b.use(spec("a"))
+    lease = b.pool.acquire(spec("b"))
+    unreserve, answers = b.pool._registry.unreserve, []
+    thread = threading.Thread(target=lambda: answers.append(lease.call("echo", 1)))
+
+    def late(residents):
+        if not thread.ident:
+            thread.start()
+            while not lease.calls:
+                threading.Event().wait(0.001)
+            threading.Event().wait(0.05)
+        unreserve(residents)
+
+    b.pool._registry.unreserve = late
+    assert isinstance(lease.preload(evict=False).exception(5), AdmissionRefused)
+    thread.join()
+    assert answers == [1]
+    assert b.loaded == {"b"}
+
+
 def test_memory_on_the_gpu_is_asked_for_where_a_model_may_have_some(bench, monkeypatch):
     from bbia_ros.residency import accounting, pool, vram
 
