@@ -58,7 +58,13 @@ class EmotionNode(BbiaNode[EmotionParameters]):
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         self._models = self.choose_model(
-            "text", p.text, task="text_emotion", engines=ENGINES, group="emotion", arguments=_engine_arguments(p)
+            "text",
+            p.text,
+            task="text_emotion",
+            engines=ENGINES,
+            group="emotion",
+            background=True,
+            arguments=_engine_arguments(p),
         )
         for kind in (Utterance, DialogueTurn, FaceArray):
             check_for_type_support(kind)  # loading the first sensor message takes 0.15 s: not in activate

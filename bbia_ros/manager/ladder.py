@@ -104,3 +104,4 @@ class _Candidate:
     size: int
     last_used: float
     reload_s: float
+    background: bool = False  # under pressure all are weighed alike

@@ -72,12 +72,12 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
         self._object_models = self._face_models = None
         if objects.enabled:
             self._object_models = self.choose_model(
-                "objects", objects, task="objects", engines=OBJECT_ENGINES, group="detector",
+                "objects", objects, task="objects", engines=OBJECT_ENGINES, group="detector", background=True,
                 arguments={"score_threshold": objects.min_score},
             )  # fmt: skip
         if faces.enabled:
             self._face_models = self.choose_model(
-                "faces", faces, task="faces", engines=FACE_ENGINES,
+                "faces", faces, task="faces", engines=FACE_ENGINES, background=True,
                 arguments={"min_score": faces.min_score, "max_faces": faces.max_faces},
             )  # fmt: skip
         self._object_scene = ObjectScene(objects.max_objects, objects.coast_s)

@@ -17,10 +17,12 @@ class Force(enum.IntEnum):
 
     NONE = 0
     """Evict nobody."""
-    GENTLE = 1
-    """Evict idle models, but not those that were prefetched or used just now."""
-    FULL = 2
-    """Evict idle models; those that were prefetched just now only if the others do not suffice."""
+    MEEK = 1
+    """Evict idle models, but not those that were prefetched or used just now: for work that nobody waits for."""
+    GENTLE = 2
+    """As MEEK, and models of the background even if they were: for what will probably be needed soon."""
+    FULL = 3
+    """Evict idle models, those of the background first, and those that were prefetched just now last: for a call."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Occupant:
         reload_s: Measured duration of its load [s]; 0: not known.
         guarded: Prefetched a moment ago.
         recent: Used a moment ago.
+        background: Nobody waits for its answers.
+        busy: In use here; may go when it is idle again.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Occupant:
     reload_s: float = 0.0
     guarded: bool = False
     recent: bool = False
+    background: bool = False
+    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,14 @@ class Plan:
         refusal: Why it cannot be loaded now; None: it can.
         missing: Bytes beyond what may be evicted here: another process may have idle ones; 0 if that cannot help.
         hope: Whether what loads in progress will give back when they are done can be enough.
+        patience: Whether it fits as soon as models that are in use now are idle.
     """
 
     victims: list[str] = field(default_factory=list)
     refusal: AdmissionRefused | None = None
     missing: int = 0
     hope: bool = False
+    patience: bool = False
 
 
 def plan(request: Request, ours: Sequence[Occupant], others: Sequence[Occupant], limits: Limits, now: float) -> Plan:
@@ -102,7 +110,9 @@ def plan(request: Request, ours: Sequence[Occupant], others: Sequence[Occupant],
     if limit is not None:
         members = _victims_for_group(request, everybody, limit)
         if members is None:
-            return Plan(refusal=refuse_group(request.name, request.group, limit, everybody))
+            busy = any(one.busy for one in ours if one.group == request.group)
+            refusal = refuse_group(request.name, request.group, limit, everybody)
+            return Plan(refusal=refusal, patience=busy and request.force is Force.FULL)
         going = members
     if limits.budget_bytes is None:
         return Plan(going)
@@ -117,14 +127,23 @@ def plan(request: Request, ours: Sequence[Occupant], others: Sequence[Occupant],
     ours_idle = sum(one.size for one in staying if _may_go(one, request.force))
     temporary = sum(one.size - one.settled for one in [*staying, *others])
     short = missing - ours_idle
-    return Plan(refusal=refusal, missing=short if request.force else 0, hope=0 < short <= temporary)
+    in_use = sum(one.size for one in staying if one.busy) if request.force is Force.FULL else 0
+    return Plan(
+        refusal=refusal,
+        missing=short if request.force else 0,
+        hope=0 < short <= temporary,
+        patience=0 < short <= temporary + in_use,
+    )
 
 
 def choose(idle: Sequence[Occupant], missing: int, how: str, now: float, force: Force = Force.FULL) -> list[str] | None:
     """Idle models to unload until `missing` bytes are free; None if not enough may go."""
     allowed = [one for one in idle if _may_go(one, force)]
-    names = eviction.victims([one for one in allowed if not one.guarded], missing, how, now)
-    return names if names is not None else eviction.victims(allowed, missing, how, now)
+    for tier in ([one for one in allowed if one.background], [one for one in allowed if not one.guarded], allowed):
+        names = eviction.victims(tier, missing, how, now)
+        if names is not None:
+            return names
+    return None
 
 
 def shortage(occupants: Sequence[Occupant], need: int, budget: int | None) -> int:
@@ -159,7 +178,10 @@ def _larger_first(one: Occupant) -> tuple[bool, int, float]:
 
 
 def _may_go(one: Occupant, force: Force) -> bool:
-    return one.evictable and (force is Force.FULL or (force is Force.GENTLE and not one.guarded and not one.recent))
+    if not one.evictable or force is Force.NONE:
+        return False
+    rested = not one.guarded and not one.recent
+    return force is Force.FULL or rested or (force is Force.GENTLE and one.background)
 
 
 def refuse_group(name: str, group: str, limit: int, occupants: Sequence[Occupant]) -> AdmissionRefused:
@@ -183,6 +205,11 @@ def refuse_bytes(name: str, need: int, budget: int, occupants: Sequence[Occupant
         f"{name} is not loaded: it needs {need / MB:.0f} MB and {free / MB:.0f} MB of the budget of "
         f"{budget / MB:.0f} MB are free; {holders}"
     )
+
+
+def refuse_queue(name: str) -> AdmissionRefused:
+    """The error for a load that would take the room that a call waits for."""
+    return AdmissionRefused(f"{name} is not loaded: a call to another model waits for room already")
 
 
 def who(occupants: Sequence[Occupant]) -> str:

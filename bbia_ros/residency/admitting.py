@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 SETTLE_S = 2.0
 """A load that lacks room waits so long for other loads to give back what they need only while they go on [s]."""
+BUSY_S = 15.0
+"""And so long for models in use to become idle: longer than a long answer is being written and spoken [s]."""
 _LEDGER_PERIOD_S = 0.05
 """Loads of other processes are seen in the ledger only: looked at so often meanwhile [s]."""
 _ROUNDS = 8
@@ -34,15 +36,21 @@ class Admitter:
         unloader: Evicts.
         ask: See `Pool`.
         settle_s: See SETTLE_S.
+        busy_s: See BUSY_S.
     """
 
     def __init__(
-        self, registry: Registry, unloader: Unloader, ask: Callable[[int, str], int] | None, settle_s: float = SETTLE_S
+        self,
+        registry: Registry,
+        unloader: Unloader,
+        ask: Callable[[int, str], int] | None,
+        settle_s: float = SETTLE_S,
+        busy_s: float = BUSY_S,
     ) -> None:
         self._registry = registry
         self._unloader = unloader
         self._one_at_a_time = threading.Lock()
-        self._settle_s = settle_s
+        self._settle_s, self._busy_s = settle_s, busy_s
         self.ask = ask
 
     def admit(self, resident: Resident, load: Load, need: int) -> None:
@@ -53,31 +61,48 @@ class Admitter:
             LedgerError: The ledger cannot be used.
         """
         registry, spec = self._registry, resident.spec
-        deadline = time.monotonic() + self._settle_s
-        asked = False
-        while True:
+        began = time.monotonic()
+        asked = waits = False
+        try:
+            while True:
+                with registry.lock:
+                    force, settles = load.force, registry.settles
+                with self._one_at_a_time:
+                    plan = self._try(resident, load, need, force)
+                if plan.refusal is None:
+                    return
+                patience = max(self._settle_s * plan.hope, self._busy_s * plan.patience)
+                left = began + patience - time.monotonic()
+                if plan.hope and left > 0:
+                    waits = self._wait_for_room(load, settles, left, waits)
+                elif plan.missing and not asked:
+                    asked = True
+                    self.ask_others(plan.missing, spec.name)
+                elif plan.patience and left > 0:
+                    waits = self._wait_for_room(load, settles, left, waits)
+                else:
+                    with registry.lock:
+                        if load.force is force:
+                            load.refused = force
+                            raise plan.refusal
+                    # Meanwhile somebody came who may do more.
+        finally:
             with registry.lock:
-                force, settles = load.force, registry.settles
-            with self._one_at_a_time:
-                plan = self._try(resident, load, need, force)
-            left = deadline - time.monotonic()
-            if plan.refusal is None:
-                return
-            if plan.hope and left > 0:
-                with registry.lock:
-                    registry.room.wait_for(
-                        lambda seen=settles: registry.settles != seen or load.aborted.is_set(),  # type: ignore[misc]
-                        min(left, _LEDGER_PERIOD_S) if registry.ledger is not None else left,
-                    )
-            elif plan.missing and not asked:
-                asked = True
-                self.ask_others(plan.missing, spec.name)
-            else:
-                with registry.lock:
-                    if load.force is force:
-                        load.refused = force
-                        raise plan.refusal
-                # Meanwhile somebody came who may do more.
+                registry.waiting -= waits
+
+    def _wait_for_room(self, load: Load, settles: int, left: float, waits: bool) -> bool:
+        """Until models take less room than they did, or are idle again; returns whether it counts as waiting now."""
+        registry = self._registry
+        with registry.lock:
+            if not waits and load.force is Force.FULL:
+                # From now on who becomes idle tells it: somebody may have just before.
+                registry.waiting += 1
+                return True
+            registry.room.wait_for(
+                lambda: registry.settles != settles or load.aborted.is_set(),
+                min(left, _LEDGER_PERIOD_S) if registry.ledger is not None else left,
+            )
+        return waits
 
     def _try(self, resident: Resident, load: Load, need: int, force: Force) -> admission.Plan:
         """Evict who must go and reserve; returns the plan with the refusal if that is not enough."""
@@ -89,6 +114,8 @@ class Admitter:
             limits, others = registry.view()
             with registry.lock:
                 ours = [one for one in registry.occupants() if one.name != spec.name]
+                if registry.waiting and force is not Force.FULL:
+                    return admission.Plan(refusal=admission.refuse_queue(spec.name))
                 plan = admission.plan(request, ours, others, limits, registry.clock())
                 leaving = [registry.residents[name] for name in plan.victims]
                 registry.mark_leaving(leaving)

@@ -101,6 +101,7 @@ class Dispatcher:
     def preload(self, lease: Lease, force: Force, safe_s: float = 0.0) -> Future[None]:
         """See `Lease.preload` and `Lease.prefetch`."""
         resident = lease.resident
+        force = _at_most(resident, force)
         done: Future[None] = Future()
         with self._registry.lock:
             if lease.released:
@@ -160,9 +161,10 @@ class Dispatcher:
                     return resident.ready
                 if resident.failed:
                     raise _model_failed(resident)
-                load = self._loader.load_once(resident)
+                force = _at_most(resident, Force.FULL)
+                load = self._loader.load_once(resident, force)
                 # Then ours comes when it has ended.
-                ended = _of_no_use(load, Force.FULL)
+                ended = _of_no_use(load, force)
             loaded = threading.Event()
             (load.done if ended else load.future).add_done_callback(lambda _, event=loaded: event.set())  # type: ignore[misc]
             call.wait(loaded, None)
@@ -180,6 +182,8 @@ class Dispatcher:
             resident = lease.resident
             resident.users -= 1
             resident.idle_since = self._registry.clock()
+            if self._registry.waiting and not resident.users:
+                self._registry.tell_waiting()
             if answered:
                 resident.last_used = resident.idle_since
                 resident.failures = 0
@@ -191,6 +195,10 @@ class Dispatcher:
         self._end(lease, call, not worker.dead)
         with self._registry.lock:
             self._streams.discard(call)
+
+
+def _at_most(resident: Resident, force: Force) -> Force:
+    return min(force, Force.MEEK) if resident.spec.background else force
 
 
 def _of_no_use(load: Load, force: Force) -> bool:

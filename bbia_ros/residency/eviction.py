@@ -10,7 +10,7 @@ is what letting it go costs per second to come. Of all sets of idle models that 
 sum of costs goes. That never takes a model along whose bytes are not needed, prefers what reloads quickly and what
 rests for long, and takes one large model instead of several small ones where they would be missed more.
 (GreedyDual-Size, P. Cao and S. Irani 1997, has the same weights; it replaces the clock by an inflation value because
-web caches cannot search sets. A robot has a handful of models, so we can.)
+web caches cannot search sets. A robot has a handful of models, so we can.) What nobody waits for costs a tenth.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _SEARCHED = 12
 _QUICKEST_S = 0.05
 """No reload is taken to be quicker: starting a worker costs that much."""
 _RECENT_S = 1.0
+_UNATTENDED = 0.1
+"""What a second costs that nobody waits for."""
 
 
 class Candidate(Protocol):
@@ -35,6 +37,7 @@ class Candidate(Protocol):
         size: Bytes that it frees.
         last_used: End of its last use [s, monotonic].
         reload_s: Measured duration of its load [s]; 0: not known.
+        background: Nobody waits for its answers.
     """
 
     @property
@@ -45,11 +48,14 @@ class Candidate(Protocol):
     def last_used(self) -> float: ...  # noqa: D102
     @property
     def reload_s(self) -> float: ...  # noqa: D102
+    @property
+    def background(self) -> bool: ...  # noqa: D102
 
 
 def cost(candidate: Candidate, now: float) -> float:
     """Expected seconds of waiting per second to come if this model goes."""
-    return max(candidate.reload_s, _QUICKEST_S) / max(now - candidate.last_used, _RECENT_S)
+    seconds = max(candidate.reload_s, _QUICKEST_S) * (_UNATTENDED if candidate.background else 1.0)
+    return seconds / max(now - candidate.last_used, _RECENT_S)
 
 
 def victims(candidates: Sequence[Candidate], missing: int, eviction: str, now: float) -> list[str] | None:

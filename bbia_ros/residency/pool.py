@@ -10,7 +10,7 @@ from concurrent.futures import wait
 
 from bbia_ros.residency import admission
 from bbia_ros.residency.accounting import Memory, MemorySampler, memory
-from bbia_ros.residency.admitting import SETTLE_S, Admitter
+from bbia_ros.residency.admitting import BUSY_S, SETTLE_S, Admitter
 from bbia_ros.residency.call import Call
 from bbia_ros.residency.dispatch import Dispatcher
 from bbia_ros.residency.errors import CallCancelled, LeaseReleased, LedgerError, ResidencyError, SpecConflict
@@ -57,6 +57,7 @@ class Pool:
         backoff_s: See BACKOFF_S; for tests.
         settle_s: How long a load that lacks room waits for other loads to give back what they need only while they go
             on [s].
+        busy_s: How long a call waits for models in use to become idle when it needs their room [s].
         supervise: False: nobody watches timers and deaths but `step`; for tests.
     """
 
@@ -74,6 +75,7 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
         backoff_s: tuple[float, ...] = BACKOFF_S,
         settle_s: float = SETTLE_S,
+        busy_s: float = BUSY_S,
         supervise: bool = True,
     ) -> None:
         if isolation not in ("worker", "inline"):
@@ -88,7 +90,7 @@ class Pool:
             backoff_s=backoff_s,
         )
         self._unloader = Unloader(self._registry)
-        self._admitter = Admitter(self._registry, self._unloader, ask, settle_s)
+        self._admitter = Admitter(self._registry, self._unloader, ask, settle_s, busy_s)
         self._loader = Loader(
             self._registry,
             self._unloader,

@@ -40,12 +40,14 @@ class Registry:
     ) -> None:
         self.lock = threading.Lock()
         self.room = threading.Condition(self.lock)
-        """Notified when models take less room than before."""
+        """Notified when models take less room than before, or are idle again while somebody waits."""
         self.residents: dict[str, Resident] = {}
         self.hosts: dict[str, Host] = {}
         self.changes = 0
         self.settles = 0
-        """Counts when models take less room than before; see `room`."""
+        """Counts the notifications of `room`."""
+        self.waiting = 0
+        """Calls that wait for room: meanwhile nobody gets in who may do less to others."""
         self.wake: Callable[[], None] = lambda: None
         self.own_limits = limits
         self.ledger = ledger
@@ -111,6 +113,8 @@ class Registry:
                 reload_s=one.reload_s,
                 guarded=now < one.safe_until,
                 recent=one.last_used is not None and now - one.last_used < _RECENT_S,
+                background=one.spec.background,
+                busy=one.ready is not None and not one.spec.pinned and not self.evictable(one),
             )
             for one in self.residents.values()
             if one.reserved
@@ -156,14 +160,18 @@ class Registry:
             settled=resident.settled,
         )
 
+    def tell_waiting(self) -> None:
+        """A model takes less room, or is idle again: who waits for room looks anew; with the lock held."""
+        self.settles += 1
+        self.room.notify_all()
+
     def unreserve(self, residents: Iterable[Resident]) -> None:
         """These models take no room any more."""
         with self.lock:
             freed = [one for one in residents if one.reserved]
             for one in freed:
                 one.reserved = 0
-            self.settles += 1
-            self.room.notify_all()
+            self.tell_waiting()
         if self.ledger is not None and freed:
             try:
                 self.ledger.release([one.spec.name for one in freed])
@@ -175,8 +183,7 @@ class Registry:
         """This model is loaded and takes so much from now on."""
         with self.lock:
             resident.reserved = size
-            self.settles += 1
-            self.room.notify_all()
+            self.tell_waiting()
         if self.ledger is not None:
             try:
                 self.ledger.settle(resident.spec.name, size, "loaded, pinned" if resident.spec.pinned else "loaded")

@@ -44,6 +44,8 @@ class ModelSpec:
         ttl_s: Unloaded after so long without use [s]; 0: never.
         pinned: Never evicted, neither to make room nor for idleness (unload and the last release still end it).
         worker: Models that name the same worker share its process; empty: a process of its own.
+        background: Nobody waits for its answers: it takes room that is free or that has rested for a while, and is the
+            first to go when somebody waits.
         device: cpu, cuda, ...; part of the key under which measurements are stored.
         nice: Niceness of the worker.
         load_timeout_s: Longest time for the worker to start and build the engine [s].
@@ -58,6 +60,7 @@ class ModelSpec:
     ttl_s: float = 300.0
     pinned: bool = False
     worker: str = ""
+    background: bool = False
     device: str = "cpu"
     nice: int = 19
     load_timeout_s: float = 60.0

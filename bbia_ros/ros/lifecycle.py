@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
 from bbia_ros.residency import Lease, ModelSlot, ModelSpec
-from bbia_ros.residency.errors import CallCancelled, LeaseReleased, ResidencyError
+from bbia_ros.residency.errors import AdmissionRefused, CallCancelled, LeaseReleased, ResidencyError
 from bbia_ros.ros.actions import Goals, refuse
 from bbia_ros.ros.alarm import Alarm
 from bbia_ros.ros.context import ProcessContext
@@ -273,7 +273,11 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
     def _lane_failed(self, name: str, error: Exception) -> None:
         if isinstance(error, (LeaseReleased, CallCancelled)):
             return  # we are being deactivated, or somebody cancelled on purpose
-        if isinstance(error, ResidencyError):
+        if isinstance(error, AdmissionRefused):
+            # The same sentence for every frame; who holds the memory now is told now and then.
+            self.report_fault(name, f"{name}: there is no room in memory for its model")
+            self.complain(name, f"{name}: {error}")
+        elif isinstance(error, ResidencyError):
             self.report_fault(name, f"{name}: {error}")
         else:
             self.report_failure(name, error)

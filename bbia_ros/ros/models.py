@@ -155,6 +155,7 @@ def build_spec(
     resolve_model: bool = True,
     worker: str = "",
     nice: int = 19,
+    background: bool = False,
 ) -> ModelSpec:
     """Checks a model's parameters and describes it to the pool. Imports no heavy library.
 
@@ -168,6 +169,7 @@ def build_spec(
         resolve_model: False when the model is not a file (a server's address, for instance).
         worker: name of a worker process to share unless the parameters name one; empty: a process of its own.
         nice: of the worker: 19 runs only in what others leave over; less where a person waits for the answer.
+        background: nobody waits for its answers: it gives way in memory to models that somebody waits for.
 
     Raises:
         ParameterError: unknown engine, missing library or GPU, or a model that is not there.
@@ -203,6 +205,7 @@ def build_spec(
         worker=parameters.worker or worker,
         device=parameters.device,
         nice=nice,
+        background=background,
     )
 
 

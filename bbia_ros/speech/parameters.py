@@ -73,7 +73,7 @@ class SpeechParameters:
 
     vad_enabled: bool = param(True, "false: loudness decides who speaks, and no model is loaded for it", read_only=True)
     vad: ModelParameters = model_params(
-        engine="silero", model="silero-vad", variants=("silero-vad",), declared_mb=40.0, threads=1
+        engine="silero", model="silero-vad", variants=("silero-vad",), declared_mb=40.0, threads=1, pinned=True
     )
     stt: ModelParameters = model_params(
         engine="whisper", model="whisper-tiny", variants=("whisper-small", "whisper-base", "whisper-tiny"),

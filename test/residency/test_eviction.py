@@ -21,10 +21,13 @@ class Idle:
     size: int
     last_used: float
     reload_s: float
+    background: bool = False
 
 
 def models(limit: int) -> st.SearchStrategy[list[Idle]]:
-    fields = st.tuples(st.integers(1, 400), st.integers(0, 1000), st.sampled_from([0.0, 0.1, 0.5, 0.7, 3.0, 20.0]))
+    fields = st.tuples(
+        st.integers(1, 400), st.integers(0, 1000), st.sampled_from([0.0, 0.1, 0.5, 0.7, 3.0, 20.0]), st.booleans()
+    )
     return st.lists(fields, max_size=limit).map(
         lambda rows: [Idle(f"m{number:02}", *row) for number, row in enumerate(rows)]
     )
@@ -60,7 +63,12 @@ def test_weighted_is_the_cheapest_of_all_sets(idle, missing):
         assert chosen is None
         return
     # The formula once more, by hand.
-    costs = [math.fsum(max(one.reload_s, 0.05) / max(NOW - one.last_used, 1) for one in some) for some in sets]
+    costs = [
+        math.fsum(
+            max(one.reload_s, 0.05) * (0.1 if one.background else 1) / max(NOW - one.last_used, 1) for one in some
+        )
+        for some in sets
+    ]
     assert math.fsum(cost(one, NOW) for one in idle if one.name in chosen) == pytest.approx(min(costs), rel=1e-12)
     assert freed(idle, chosen) >= missing
 

@@ -23,7 +23,13 @@ class Bench:
         self.clock = FakeClock()
         self.factory = FakeFactory(clock=self.clock)
         self.measurements = Measurements("")
-        arguments = {"measurements": self.measurements, "settle_s": 0.05, "budget_mb": budget_mb, **arguments}
+        arguments = {
+            "measurements": self.measurements,
+            "settle_s": 0.05,
+            "busy_s": 0.05,
+            "budget_mb": budget_mb,
+            **arguments,
+        }
         self.pool = Pool(worker_factory=self.factory, clock=self.clock, supervise=False, **arguments)
 
     def use(self, *specs) -> None:

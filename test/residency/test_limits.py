@@ -21,7 +21,7 @@ class Bench:
     def __init__(self, **arguments) -> None:
         self.clock = FakeClock()
         self.factory = FakeFactory()
-        arguments = {"measurements": Measurements(""), "settle_s": 0.05, **arguments}
+        arguments = {"measurements": Measurements(""), "settle_s": 0.05, "busy_s": 0.05, **arguments}
         self.pool = Pool(worker_factory=self.factory, clock=self.clock, supervise=False, **arguments)
 
     def use(self, *specs) -> None:

@@ -37,7 +37,13 @@ class Bench:
     def __init__(self, **arguments) -> None:
         self.clock = FakeClock()
         self.factory = FakeFactory()
-        arguments = {"measurements": Measurements(""), "backoff_s": (0.0, 0.0), "settle_s": 0.05, **arguments}
+        arguments = {
+            "measurements": Measurements(""),
+            "backoff_s": (0.0, 0.0),
+            "settle_s": 0.05,
+            "busy_s": 0.05,
+            **arguments,
+        }
         self.pool = Pool(worker_factory=self.factory, clock=self.clock, supervise=False, **arguments)
         self.threads: dict[str, threading.Thread] = {}
         self.outcomes: dict[str, object] = {}

@@ -107,6 +107,7 @@ class PoolAgainstReference(RuleBasedStateMachine):
             clock=self.clock,
             backoff_s=(0.0, 0.0),
             supervise=False,
+            busy_s=0.0,
         )
         self.leases = {name: [] for name in SPECS}
         self.models = {

@@ -38,7 +38,7 @@ class Bench:
         self.factory = SlotFactory(None if budget_mb is None else int(budget_mb * MB))
         self.pool = Pool(
             budget_mb=budget_mb, worker_factory=self.factory, clock=self.clock, supervise=False,
-            measurements=Measurements(""), backoff_s=(0.0, 0.0), settle_s=0.05,
+            measurements=Measurements(""), backoff_s=(0.0, 0.0), settle_s=0.05, busy_s=0.05,
         )  # fmt: skip
         self.changes = threading.Semaphore(0)
         self.slot = ModelSlot(

@@ -40,7 +40,7 @@ class SlotAgainstReference(RuleBasedStateMachine):
         self.factory = SlotFactory(budget_mb * MB)
         self.pool = Pool(
             budget_mb=budget_mb, worker_factory=self.factory, clock=FakeClock(), supervise=False,
-            measurements=Measurements(""), backoff_s=(0.0,) * 50, settle_s=0.0,
+            measurements=Measurements(""), backoff_s=(0.0,) * 50, settle_s=0.0, busy_s=0.0,
         )  # fmt: skip
         self.slot = ModelSlot(self.pool, "chat", [variant(name, mb) for name, mb in SIZES.items()], start=start)
         self.other = self.pool.acquire(variant("other", 120, pinned=True).spec)
