@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 MODE, SAY, VISIT, LEAVE, WAIT, REST = "mode", "say", "visit", "leave", "wait", "rest"
-MODES = ("sleep", "idle", "watch", "listen", "converse")
+MODES = {"sleep": 1, "idle": 1, "watch": 2, "listen": 2, "converse": 4}
+"""How likely each mode is, relative to the others: most where most is in use."""
 WEIGHTS = {
     "sleep": {MODE: 5, VISIT: 1, LEAVE: 1, WAIT: 1},
     "idle": {MODE: 4, VISIT: 1, LEAVE: 1, WAIT: 2},
@@ -78,7 +79,8 @@ class Chooser:
         weights = WEIGHTS[self._mode]
         kind = self._random.choices(list(weights), list(weights.values()))[0]
         if kind == MODE:
-            self._mode = self._random.choice([mode for mode in MODES if mode != self._mode])
+            others = {mode: weight for mode, weight in MODES.items() if mode != self._mode}
+            self._mode = self._random.choices(list(others), list(others.values()))[0]
             return Action(MODE, self._mode)
         if kind == SAY:
             return Action(SAY, self._random.choice(self._lines))
