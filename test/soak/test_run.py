@@ -88,6 +88,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(soak, "Stack", FakeStack)
     monkeypatch.setattr(soak, "Stage", FakeStage)
     monkeypatch.setattr(soak, "synthesize_lines", lambda lines: [tmp_path / f"{n}.wav" for n in range(len(lines))])
+    monkeypatch.setattr(scenario, "TRIMMED_S", 0.0)
     monkeypatch.setattr(scenario, "SETTLE_S", 0.0)
     monkeypatch.setattr(scenario, "SETTLE_STEP_S", 0.0)
     monkeypatch.setattr(scenario, "RETRY_S", 0.0)
