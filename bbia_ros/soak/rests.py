@@ -20,7 +20,7 @@ class Rest:
 
     Attributes:
         part: cycles or household.
-        number: of the cycle, or of the rest in its part, from 1; 0 for a warm-up, which is not judged.
+        number: of the cycle, or of the rest in its part, from 1.
         t: time of the record [s].
         sample: what was measured.
         settled: whether memory had come to rest and all workers were gone that should.
@@ -48,6 +48,6 @@ class Rest:
 
 
 def load_rests(record: Path, part: str) -> list[Rest]:
-    """The measurements at rest of one part of a soak, without warm-ups, in order."""
+    """The measurements at rest of one part of a soak, in order."""
     lines = (line for line in read(record) if line["kind"] == "rest" and line["part"] == part)
-    return [rest for rest in map(Rest.from_plain, lines) if rest.number > 0]
+    return [Rest.from_plain(line) for line in lines]

@@ -235,7 +235,7 @@ class Soak:
         assert self._observer is not None
         if not options.cycles:
             self._doing = "warming up"
-            scenario.cycle(0)  # the first use of everything: what it leaves is no leak
+            scenario.converse("warm-up")  # the first use of everything: what it leaves is no leak
         if options.chaos:
             self._chaos = chaos = Chaos(
                 Random(random.random()), self._observer.members, self._strike, processes=options.processes

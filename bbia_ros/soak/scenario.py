@@ -96,9 +96,14 @@ class Scenario:
 
     def cycle(self, number: int) -> None:
         """Once from sleep to a conversation and back; every model is used."""
-        self._do(f"cycle {number}", self._converse)
-        self._do("visitor leaves", lambda: remove_visitor(self._stage))
+        self.converse(f"cycle {number}")
         self.rest(CYCLES, number)
+
+    def converse(self, what: str) -> None:
+        """Has every model used once; that it cannot be is trouble."""
+        if failure := self._do(what, self._converse):
+            self._trouble(f"{what}: {failure}")
+        self._do("visitor leaves", lambda: remove_visitor(self._stage))
 
     def household(self, chooser: Chooser, until: float, held: Callable[[], AbstractContextManager[None]]) -> None:
         """Random actions until a time of the record; begins and ends with a rest.
@@ -135,13 +140,13 @@ class Scenario:
 
     def enter(self, mode: str) -> None:
         """Changes the mode; tries it a second time before it is trouble."""
-        if self._do(f"mode {mode}", lambda: enter_mode(self._stage, mode)):
+        if not self._do(f"mode {mode}", lambda: enter_mode(self._stage, mode)):
             return
         self.pause(RETRY_S)
-        if self._do(f"mode {mode} again", lambda: enter_mode(self._stage, mode)):
-            self.retried += 1
+        if failure := self._do(f"mode {mode} again", lambda: enter_mode(self._stage, mode)):
+            self._trouble(failure)
         else:
-            self._trouble(f"mode {mode} is not entered")
+            self.retried += 1
 
     def rest(self, part: str, number: int) -> None:
         """Goes to sleep, and measures when nothing moves any more."""
@@ -217,8 +222,8 @@ class Scenario:
                 raise ActFailed(f"{failure} within {timeout_s:g} s")
         return found
 
-    def _do(self, what: str, deed: Callable[[], object]) -> bool:
-        """Does it and tells what came of it; whether it was done."""
+    def _do(self, what: str, deed: Callable[[], object]) -> str:
+        """Does it and tells what came of it: what it failed of, or nothing."""
         self.pause(0.0)
         began, failure = self._now(), ""
         try:
@@ -226,9 +231,7 @@ class Scenario:
         except ActFailed as error:
             failure = str(error)
         self._note(what, failure, began)
-        if failure and what.startswith("cycle"):
-            self._trouble(f"{what}: {failure}")
-        return not failure
+        return failure
 
 
 def undisturbed() -> AbstractContextManager[None]:

@@ -125,7 +125,7 @@ def test_a_mode_refused_once_is_a_retry_and_refused_twice_trouble(tmp_path: Path
     FakeStage.refusals["manager/set_mode sleep"] = 2
     verdicts, _ = run_soak(SoakOptions(tmp_path / "b", cycles=2), quiet())
     by_key = {verdict.key: verdict for verdict in verdicts}
-    assert by_key["health.troubles"].measured == "1: mode sleep is not entered"
+    assert by_key["health.troubles"].measured == "1: mode sleep is not entered: not now"
     assert by_key["health.troubles"].passed is False
 
 

@@ -34,7 +34,7 @@ def command(out: Path, *words: str) -> list[str]:
 @pytest.mark.heavy
 def test_half_a_minute_of_chaos_needs_nobody(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    words = ("--minutes", "0.3", "--chaos", "--seed", "4")
+    words = ("--minutes", "0.25", "--chaos", "--seed", "4")
     done = subprocess.run(command(tmp_path / "out", *words), env=environment, capture_output=True, text=True)
     (folder,) = (tmp_path / "out").iterdir()
     judged = {verdict["key"]: verdict for verdict in json.loads((folder / "summary.json").read_text())["verdicts"]}
