@@ -28,6 +28,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "speech": ("speech", "dialogue"),
     "motion": ("motion",),
     "operations": ("stack",),
+    "monolith": ("monolith",),
 }
 """Area -> modules of this package that measure it."""
 

@@ -58,7 +58,7 @@ def test_a_part_of_the_stack_has_a_manager_and_what_it_needs(tmp_path):
     [
         ({"mode": "dance"}, "unknown mode 'dance'; known: sleep, idle, watch, listen, converse"),
         ({"driver": "lego"}, "unknown driver 'lego'; known: mujoco, reachy, mock"),
-        ({"profile": "huge"}, "unknown profile 'huge'; known: lite"),
+        ({"profile": "huge"}, "unknown profile 'huge'; known: lite, standard, torch"),
         ({"composition": "two"}, "unknown composition 'two'; known: split, single, none"),
         ({"log_level": "loud"}, "unknown log level 'loud'"),
         ({"nodes": ("driver", "legs")}, "unknown node 'legs'"),
