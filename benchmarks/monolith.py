@@ -1,8 +1,9 @@
 """The way robot programs usually work against ours: one process that keeps everything, and torch engines in a worker.
 
-The baseline is `monolith_process`: it loads everything once at its start and does the demonstration's tasks. Ours with the same
-engines is the whole stack in the profile `torch`, which plays the demonstration: objects, chat and text classification share
-one worker, the others have their own; both sides run the same chat model in bfloat16. Memory is PSS from /proc.
+The baseline is `monolith_process`: it loads everything once at its start and does the demonstration's tasks. Ours with
+the same engines is the whole stack in the profile `torch`, which plays the demonstration: objects, chat and text
+classification share one worker, the others have their own; both sides run the same chat model in bfloat16. Memory is
+PSS from /proc.
 
 Run with `bbia bench monolith`, or alone: `python -m benchmarks.monolith [--quick]`. Needs `make torch`.
 """

@@ -1,8 +1,9 @@
 """One process that loads everything at its start and keeps it: what robot programs usually look like.
 
-Seven ROS nodes, MuJoCo with the scene from XML and its own renderer, and every model, each by its library's plain interface:
-ultralytics, MediaPipe, transformers for chat (bfloat16) and for text classification, faster-whisper, Silero, Piper. Then the
-visit of the demonstration: the camera renders and is looked at, each line is heard, classified, answered and spoken.
+Seven ROS nodes, MuJoCo with the scene from XML and its own renderer, and every model, each by its library's plain
+interface: ultralytics, MediaPipe, transformers for chat (bfloat16) and for text classification, faster-whisper, Silero,
+Piper. Then the visit of the demonstration: the camera renders and is looked at, each line is heard, classified,
+answered and spoken.
 
 Run by `benchmarks.monolith`, which samples its memory from outside. Prints one line of JSON per event.
 """

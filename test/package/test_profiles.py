@@ -63,7 +63,7 @@ def test_without_torch_the_sentence_tells_what_to_type(monkeypatch: pytest.Monke
     perception = build(PerceptionParameters, chosen("torch", "perception"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        ParameterError, match="'ultralytics' of objects needs ultralytics, .* not installed: make torch"
+        ParameterError, match=r"'ultralytics' of objects needs ultralytics, .* not installed: make torch"
     ):
         build_choice("objects", perception.objects, task="objects", engines=OBJECT_ENGINES)
 
