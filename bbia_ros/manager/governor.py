@@ -9,7 +9,7 @@ every relapse (it had to be given up again soon after it had come back), up to 3
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bbia_ros.manager import ladder
@@ -124,6 +124,16 @@ class Governor:
             return 3
         return 2 if Kind.SMALLER in kinds else int(self._unloading)
 
+    @property
+    def steps(self) -> list[Step]:
+        """The steps down that are in force, in their order."""
+        return [entry.step for entry in self._given_up]
+
+    def restore(self, steps: Iterable[Step], now: float) -> None:
+        """What an earlier governor had given up."""
+        self._given_up = [_GivenUp(step, now) for step in steps]
+        self._last_step = now
+
     def spare(self, what: str) -> None:
         """Somebody asked for this ("node emotion", "variant chat") by hand: it is not given up until `obey_again`."""
         self._spared.add(what)
@@ -158,7 +168,7 @@ class Governor:
             step = self._for_limits(now, situation, *over)
         if step is None and short:
             step = self._down(now, situation)
-        elif step is None:
+        elif over is None:
             step = self._up(now, situation)
         self._running, self._began = step, now
         return step
@@ -254,7 +264,7 @@ class Governor:
             size = self._need(entry.step, situation)
             left = (verdict.headroom or 0) - self._promised(now, situation) - size
             fits = verdict.level == Level.ROOM and left >= settings.thresholds.room
-            fits = fits and self._may_return(entry, situation)
+            fits = fits and self._may_return(entry, situation) and self._within_budget(entry.step, size, situation)
             if not fits or self._barred.get(entry.step.what, float("-inf")) > now:
                 entry.fits_since = None
                 continue
@@ -279,12 +289,18 @@ class Governor:
         node = situation.nodes.get(step.node)
         return step.kind is Kind.GIVE_UP or node is None or not node.held
 
+    def _within_budget(self, step: Step, size: int, situation: Situation) -> bool:
+        """A node's models find room in the budget as ever; a larger variant that does not fit is refused for sure."""
+        model = situation.in_use(step.node, step.target) if step.kind is Kind.SMALLER else None
+        return model is None or not situation.budget or situation.reserved - model.size + size <= situation.budget
+
     def _need(self, step: Step, situation: Situation) -> int:
         """What it takes to have this back [byte]: for a moment, a larger variant stands beside the smaller one."""
         if step.kind is Kind.GIVE_UP:
             return max(step.size, step.need)
         model = situation.in_use(step.node, step.target)
-        return UNKNOWN_SIZE if model is None else self._sizes.get(model.called(step.source), UNKNOWN_SIZE)
+        seen = 0 if model is None else self._sizes.get(model.called(step.source), 0)
+        return max(seen, step.need) or UNKNOWN_SIZE
 
     def _promised(self, now: float, situation: Situation) -> int:
         """What has come back and not loaded all yet that it had [byte]."""

@@ -59,8 +59,10 @@ def smaller(situation: Situation, order: Sequence[str], sizes: Mapping[str, int]
         goal = model.variants[model.variants.index(model.variant) + 1]
         size = max(0, model.size - sizes.get(model.called(goal), 0))
         if (size or not model.size) and allowed(f"variant {model.task}"):
-            reason = situation.verdict.reason
-            return Step(Kind.SMALLER, model.node, model.task, model.variant, goal, size=size, reason=reason)
+            return Step(
+                Kind.SMALLER, model.node, model.task, model.variant, goal, size=size,
+                need=max(model.size, sizes.get(model.name, 0)), reason=situation.verdict.reason,
+            )  # fmt: skip
     return None
 
 

@@ -12,6 +12,10 @@ class ModeFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
 
+    def beside(self, name: str) -> Path | None:
+        """Path of another file that belongs to it; None without a path."""
+        return None if self._path is None else self._path.with_name(f"{self._path.name}.{name}")
+
     def read(self, known: Container[str]) -> str:
         """The kept mode; empty when there is none, or it is not among the known ones."""
         if self._path is None:

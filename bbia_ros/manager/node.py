@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 from bbia_ros.manager.governor import Settings
+from bbia_ros.manager.memo import Memo
 from bbia_ros.manager.mode_file import ModeFile
 from bbia_ros.manager.model_requests import ModelRequests
 from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
@@ -112,13 +113,15 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         self.make_timer(TICK_S, self._tick)
         self._relief = Relief(
             self, self._reconciler, self._remotes, self._residencies, self._waits, self._changed,
-            Path(self.params.pressure.root),
+            Path(self.params.pressure.root), Memo(self._mode_file.beside("given_up")),
         )  # fmt: skip
         self._govern(self.params)
         self._relief.start()
-        mode = self._mode_file.read(self._table.modes) or self.params.mode
-        if mode:
-            self._enter(mode, None)
+        kept = self._mode_file.read(self._table.modes)
+        if kept:
+            self._relief.restore()
+        if kept or self.params.mode:
+            self._enter(kept or self.params.mode, None)
 
     def deactivate(self) -> None:
         """Answers whoever waits; the nodes stay as they are."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bbia_ros.manager.governor import Governor, Settings
-from bbia_ros.manager.levels import Level, judge
+from bbia_ros.manager.levels import judge
+from bbia_ros.manager.memo import Memo
 from bbia_ros.manager.model_requests import ANSWER_S, SWAP_S
 from bbia_ros.manager.modes import ACTIVE, INACTIVE
 from bbia_ros.manager.pressure import Absent, ControlGroup, PressureReader, Reading, Stall
@@ -48,6 +49,9 @@ class Host(Protocol):
     def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Runs a coroutine in the executor's thread."""
 
+    def complain(self, key: str, sentence: str) -> None:
+        """Warns, not too often."""
+
     def get_logger(self) -> Any:
         """The node's log."""
 
@@ -74,6 +78,7 @@ class Relief:
         waits: Waits,
         changed: Callable[[], None],
         root: Path,
+        memo: Memo,
     ) -> None:
         """Reads the figures once.
 
@@ -85,7 +90,9 @@ class Relief:
             waits: for pauses in coroutines.
             changed: called when there is something new to publish.
             root: see PressureReader.
+            memo: where to keep what is given up.
         """
+        self._memo = memo
         self._host, self._reconciler, self._remotes, self._waits = host, reconciler, remotes, waits
         self._residencies = residencies
         self._changed = changed
@@ -107,6 +114,14 @@ class Relief:
     def configure(self, settings: Settings, limits: Limits, enabled: bool) -> None:
         """What is given up when, what the models may take, and whether anything is given up at all."""
         self._governor.settings, self._limits, self._enabled = settings, limits, enabled
+
+    def restore(self) -> None:
+        """Takes up what an earlier run of the manager had given up."""
+        steps = self._memo.read()
+        self._governor.restore(steps, time.monotonic())
+        for step in steps:
+            if step.kind is Kind.GIVE_UP:
+                self._hold(step)
 
     def stop(self) -> None:
         """Ends the thread; what is given up stays so."""
@@ -178,7 +193,7 @@ class Relief:
         self._tell_absent(news)
         situation = self._situation()
         self._host.figures.value("memory available [MB]", self.available_bytes / 1e6)
-        self._host.figures.value("memory level", Level(situation.verdict.level).name.lower())
+        self._host.figures.value("memory level", situation.verdict.level.name.lower())
         if self._enabled:
             step = self._governor.decide(time.monotonic(), situation)
             if step is not None:
@@ -221,6 +236,9 @@ class Relief:
         except Abandoned:
             return  # the manager was deactivated
         self._governor.ended(step, ok, time.monotonic())
+        trouble = self._memo.write(self._governor.steps)
+        if trouble:
+            self._host.complain("memo", trouble)
         sentence = step.told(ok, answer, released)
         self.events.append(f"{time.strftime('%H:%M:%S')} {sentence}")
         self._host.figures.count("pressure steps")
@@ -238,7 +256,7 @@ class Relief:
             answer = await remote.use_model(step.target, step.goal, SWAP_S)
             return answer.ok, answer.message, int(answer.released_bytes) if step.kind.down else 0
         if step.kind is Kind.GIVE_UP:
-            self._reconciler.hold(nodes, f"given up, because {step.reason}; it comes back when there is room")
+            self._hold(step)
             trouble = await self._until(nodes, INACTIVE)
             if trouble:
                 self._reconciler.let_go(nodes)
@@ -246,6 +264,10 @@ class Relief:
         self._reconciler.let_go(nodes)
         trouble = await self._until((step.node,), ACTIVE)
         return not trouble, trouble, 0
+
+    def _hold(self, step: Step) -> None:
+        why = f"given up, because {step.reason}; it comes back when there is room"
+        self._reconciler.hold((step.node, *step.along), why)
 
     async def _until(self, nodes: tuple[str, ...], state: str) -> str:
         """Waits until nodes are in a state; returns a clause if they do not get there."""

@@ -131,7 +131,8 @@ class Step:
         goal: variant afterwards.
         along: nodes that go or come with the node, because they need it.
         size: [byte] what it is expected to give back, or to need.
-        need: [byte] what having a node back will take once it has loaded all that it ever had.
+        need: [byte] what having back what a step down takes will need: all models that a node ever had, or the larger
+            variant; 0: not known.
         reason: the figures that led to it.
     """
 

@@ -32,9 +32,8 @@ def models_table(status: Any) -> Table:
     table.add_column("state")
     table.add_column("holder")
     table.add_column("MB", justify="right")
-    table.add_column("why it is there", overflow="fold")
+    table.add_column("why it is there, or what it gave back", overflow="fold")
     table.add_column("loads", justify="right")
-    table.add_column("note", overflow="fold")
     now = _seconds(status.header.stamp)
     for model in sorted(status.models, key=lambda model: (model.node, model.name)):
         name = Text(model.name)
@@ -45,7 +44,12 @@ def models_table(status: Any) -> Table:
         megabytes = f"{model.pss_bytes / 1e6:.0f}" if model.pid else ""
         if model.vram_bytes:
             megabytes += f"\n+{model.vram_bytes / 1e6:.0f} VRAM"
-        table.add_row(name, styled(model.state), model.node, megabytes, why(model, now), str(model.loads), _note(model))
+        story = Text(why(model, now)) if model.pid or model.state == "LOADING" else Text(model.last_release, "dim")
+        if model.last_error:
+            story.append(f"{'; ' if story else ''}{model.last_error}", "red")
+        if model.leaking:
+            story.append("; it leaked inside the node's process and has a worker now", "yellow")
+        table.add_row(name, styled(model.state), model.node, megabytes, story, str(model.loads))
     return table
 
 
@@ -123,14 +127,6 @@ def pressure_lines(pressure: Any, events: int = 3) -> list[Text]:
 def styled(state: str) -> Text:
     """A state of a node or model in its colour."""
     return Text(state, style=STATE_STYLES.get(state, "yellow"))
-
-
-def _note(model: Any) -> Text:
-    if model.last_error:
-        return Text(model.last_error, style="red")
-    if model.leaking:
-        return Text("leaked in the node's process; has a worker now", style="yellow")
-    return Text(model.last_release, style="dim")
 
 
 def _span(seconds: float) -> str:

@@ -357,3 +357,23 @@ def test_nodes_that_need_a_node_go_with_it() -> None:
     assert step is not None
     assert (step.node, step.along, step.size) == ("eyes", ("gaze",), 50 * MB)
     assert step.told(True, "", 0).endswith("gave up eyes and gaze (50 MB)")
+
+
+def test_nothing_comes_back_while_a_limit_does_not_hold() -> None:
+    robot = Robot(lambda now: 200 if now < 120 else 6000).run(120)
+    robot.budget = 1000
+    robot.run(1500)
+    assert robot.taken <= 1000
+    assert not robot.held
+    assert "variant chat: 1.7b -> 360m" in robot.governor.given_up  # with all the others there is no room for it
+
+
+def test_one_that_is_started_anew_takes_up_what_was_given_up() -> None:
+    robot = Robot(lambda now: 200 if now < 120 else 4000).run(120)
+    steps, robot.governor = robot.governor.steps, Governor(SETTINGS)
+    robot.running = None
+    robot.governor.restore(steps, robot.now)
+    robot.run(30 * len(BOTTOM) + 60)
+    assert robot.governor.given_up == []
+    assert not robot.held
+    assert all(one.variant == next(iter(one.sizes)) for one in robot.models)

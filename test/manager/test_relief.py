@@ -104,6 +104,7 @@ def stage(tmp_path: Path, machine: Machine) -> Iterator[Stage]:
         return Holder(name, process)
 
     settings = {
+        "mode_file": str(tmp_path / "mode"),
         "pressure.root": str(tmp_path), "pressure.give_up": "[eyes, voice]", "pressure.patience_s": 0.0,
         "pressure.idle_s": 2.0, "pressure.settle_s": 0.5, "pressure.nodes_after_s": 1.0, "pressure.climb_s": 1.0,
     }  # fmt: skip
@@ -149,6 +150,10 @@ def test_down_the_ladder_and_back(stage: Stage, machine: Machine) -> None:
     assert "words uses" in events[1]
     assert "small instead of" in events[1]
 
+    stage.statuses.clear()
+    stage.manager.run(lambda: (stage.manager.node.trigger_deactivate(), stage.manager.node.trigger_activate()))
+    status = stage.wait(lambda s: s.mode == "all" and len(s.pressure.given_up) == 3)
+    assert states(status)["eyes"] == "inactive"  # one that is started anew knows what it gave up
     answer = stage.set_mode("all")
     assert answer.ok
     assert "without eyes (given up" in answer.message
