@@ -22,11 +22,12 @@ from bbia_ros.manager.mode_file import ModeFile
 from bbia_ros.manager.model_requests import ModelRequests
 from bbia_ros.manager.modes import ModesError, ModeTable, ParameterValue, load_modes
 from bbia_ros.manager.parameters import ManagerParameters, limits_of, settings_of
-from bbia_ros.manager.plan import Step, widen
-from bbia_ros.manager.reconciler import Reconciler, Request
+from bbia_ros.manager.plan import Step
+from bbia_ros.manager.reconciler import Reconciler
 from bbia_ros.manager.relief import Relief
 from bbia_ros.manager.remote import STATE_NAMES, RemoteNode
 from bbia_ros.manager.report import stack_status
+from bbia_ros.manager.requests import Requests
 from bbia_ros.manager.waits import NoAnswer, Waits, unless_abandoned
 from bbia_ros.manager.watch import Watch
 from bbia_ros.msg import Heartbeat, Residency, StackStatus
@@ -49,21 +50,22 @@ GREET_S = 5.0
 
 
 class ManagerNode(BbiaNode[ManagerParameters]):
-    """Owns the mode and the supervision. Does not own processes: who started them restarts them."""
+    """Owns the supervision and its parts: requests, reconciler, watch, relief.
+
+    Does not own processes: who started them restarts them.
+    """
 
     parameters_type = ManagerParameters
     holds_models = False
 
     def __init__(self, context: ProcessContext) -> None:
         super().__init__("manager", context)
-        self._mode = self._target = ""
         self._residencies: dict[str, Residency] = {}
         self._remotes: dict[str, RemoteNode] = {}
         self._labels: dict[str, str] = {}
         self._runs: dict[str, object] = {}
         self._asking: set[str] = set()
         self._waits = Waits(self)
-        self._mode_answers: list[Any] = []
         self._published = 0.0
         self._publish_waits = False
         self.later(0.001, self._start_by_itself)
@@ -117,11 +119,14 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         )  # fmt: skip
         self._govern(self.params)
         self._relief.start()
+        self._requests = Requests(
+            self, self._table, self._reconciler, self._relief, self._mode_file, self._changed
+        )  # fmt: skip
         kept = self._mode_file.read(self._table.modes)
         if kept:
             self._relief.restore()
         if kept or self.params.mode:
-            self._enter(kept or self.params.mode, None)
+            self._requests.enter(kept or self.params.mode, self.params.request_timeout_s)
 
     def deactivate(self) -> None:
         """Answers whoever waits; the nodes stay as they are."""
@@ -131,7 +136,6 @@ class ManagerNode(BbiaNode[ManagerParameters]):
         for store in (self._residencies, self._labels, self._runs, self._remotes):
             store.clear()
         self._asking.clear()
-        self._mode = self._target = ""
 
     # Limits --------------------------------------------------------------------------------------------------------
 
@@ -164,72 +168,12 @@ class ManagerNode(BbiaNode[ManagerParameters]):
     def _set_mode(self, request: SetMode.Request, response: SetMode.Response) -> Any:
         if not self.active:
             return SetMode.Response(message="the manager is not active")
-        try:
-            self._table.mode(request.mode)
-        except ModesError as error:
-            return SetMode.Response(message=str(error))
-        answer = self.future()
-        self._enter(request.mode, answer)
-        return answer
-
-    def _enter(self, name: str, answer: Any) -> None:
-        if answer is not None and self._mode_answers and self._target == name:
-            self._mode_answers.append(answer)  # the same wish again: both are answered together
-            return
-        mode, waiting, began = self._table.mode(name), [] if answer is None else [answer], time.monotonic()
-
-        def reached(ok: bool, message: str) -> None:
-            seconds = time.monotonic() - began
-            if ok:
-                self._mode = name
-                self.figures.duration("mode change", seconds)
-            self._tell(ok, message)
-            for future in waiting:
-                self.complete(future, SetMode.Response(ok=ok, message=message))
-            waiting.clear()
-
-        # pursue() answers the request before, which clears its own list.
-        self._target = name
-        trouble = self._mode_file.write(name)
-        if trouble:
-            self.complain("mode_file", trouble)
-        request = Request(
-            f"mode '{name}'", mode.states, reached, mode.parameters, timeout_s=self.params.request_timeout_s
-        )
-        self._mode_answers = waiting
-        self._relief.mode_asked()
-        self._reconciler.pursue(request)
-        self._progress()
+        return self._requests.set_mode(request, self.params.request_timeout_s)
 
     def _manage_nodes(self, request: ManageNodes.Request, response: ManageNodes.Response) -> Any:
         if not self.active:
             return ManageNodes.Response(message="the manager is not active")
-        up, down = list(request.activate), list(request.deactivate)
-        try:
-            self._table.check_nodes([*up, *down])
-            wanted = widen(up, down, {**self._reconciler.present, **self._reconciler.wanted}, self._table.rules)
-        except ModesError as error:
-            return ManageNodes.Response(message=str(error))
-        answer = self.future()
-
-        def reached(ok: bool, message: str) -> None:
-            self._tell(ok, message)
-            self.complete(answer, ManageNodes.Response(ok=ok, message=message))
-
-        words = [f"activate {', '.join(up)}"] * bool(up) + [f"deactivate {', '.join(down)}"] * bool(down)
-        self._mode_answers = []
-        timeout_s = request.timeout_s if request.timeout_s > 0 else self.params.request_timeout_s
-        label = f"request to {' and '.join(words)}" if words else "request for no node"
-        self._relief.nodes_asked(wanted, up)
-        self._reconciler.pursue(Request(label, wanted, reached, {}, request.strict, timeout_s))
-        self._changed()
-        return answer
-
-    def _tell(self, ok: bool, message: str) -> None:
-        if ok or not self.active or message.startswith("superseded"):
-            self.get_logger().info(message)
-        else:
-            self.get_logger().error(message)
+        return self._requests.manage_nodes(request, self.params.request_timeout_s)
 
     # Steps ---------------------------------------------------------------------------------------------------------
 
@@ -250,18 +194,10 @@ class ManagerNode(BbiaNode[ManagerParameters]):
                 self.get_logger().error(f"{step}: {error}")
             self.figures.duration(step.action, time.monotonic() - began)
             self._reconciler.finished(step, error, state)
-            self._progress()
+            self._requests.progress()
 
         work = self._remotes[step.node].carry_out(step, parameters, timeout_s, done)
         self.run_coroutine(unless_abandoned(work))
-
-    def _progress(self) -> None:
-        """After every event: the target mode may be reached now, also after a node has come back."""
-        if self._target and self._mode != self._target and self._reconciler.settled:
-            states = self._table.mode(self._target).states
-            if all(self._reconciler.wanted.get(node) == state for node, state in states.items()):
-                self._mode = self._target
-        self._changed()
 
     # Observation ---------------------------------------------------------------------------------------------------
 
@@ -317,7 +253,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
                     self._watch.signs[name].alive = False  # the next heartbeat is another first one
             elif state and name not in self._reconciler.in_flight:
                 self._reconciler.observed(name, state)
-            self._progress()
+            self._requests.progress()
 
         self.run_coroutine(unless_abandoned(ask()))
 
@@ -371,7 +307,7 @@ class ManagerNode(BbiaNode[ManagerParameters]):
             return
         self._published = time.monotonic()
         status = stack_status(
-            stamp=self.now(), mode=self._mode, target_mode=self._target, process=self.process.name,
+            stamp=self.now(), mode=self._requests.mode, target_mode=self._requests.target, process=self.process.name,
             nodes=self._table.rules, reconciler=self._reconciler, watch=self._watch, transitions=self._labels,
             residencies=self._residencies, limits=limits_of(self.params), relief=self._relief,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,6 +93,7 @@ class Relief:
             memo: where to keep what is given up.
         """
         self._memo = memo
+        self._kept: list[Step] = []
         self._host, self._reconciler, self._remotes, self._waits = host, reconciler, remotes, waits
         self._residencies = residencies
         self._changed = changed
@@ -117,7 +118,7 @@ class Relief:
 
     def restore(self) -> None:
         """Takes up what an earlier run of the manager had given up."""
-        steps = self._memo.read()
+        self._kept = steps = self._memo.read()
         self._governor.restore(steps, time.monotonic())
         for step in steps:
             if step.kind is Kind.GIVE_UP:
@@ -138,14 +139,13 @@ class Relief:
         """A mode was asked for: requests for single nodes and variants have had their time."""
         self._governor.obey_again()
 
-    def nodes_asked(self, nodes: Mapping[str, str], named: list[str]) -> None:
-        """Somebody asked for nodes by name: those that are held come back, and are not given up until the next mode.
+    def nodes_asked(self, nodes: Iterable[str]) -> None:
+        """Somebody asked for nodes to be active: those that are held come back. None is given up until the next mode.
 
         Args:
-            nodes: wanted states that result, dependencies included.
-            named: nodes to be activated.
+            nodes: with those that they need.
         """
-        asked = [node for node in named if nodes.get(node) == ACTIVE]
+        asked = list(nodes)
         for node in asked:
             self._governor.spare(f"node {node}")
         self._reconciler.let_go(asked)
@@ -199,6 +199,16 @@ class Relief:
             if step is not None:
                 self._host.run_coroutine(self._carry_out(step))
         self._host.figures.value("given up", "; ".join(self._governor.given_up) or "nothing")
+        self._keep()
+
+    def _keep(self) -> None:
+        """Writes down what is given up when that has changed, whoever changed it."""
+        if self._governor.steps != self._kept:
+            self._kept = self._governor.steps
+            trouble = self._memo.write(self._kept)
+            if trouble:
+                self._host.complain("memo", trouble)
+            self._changed()
 
     def _tell_absent(self, news: list[Absent]) -> None:
         for absent in news:
@@ -236,9 +246,6 @@ class Relief:
         except Abandoned:
             return  # the manager was deactivated
         self._governor.ended(step, ok, time.monotonic())
-        trouble = self._memo.write(self._governor.steps)
-        if trouble:
-            self._host.complain("memo", trouble)
         sentence = step.told(ok, answer, released)
         self.events.append(f"{time.strftime('%H:%M:%S')} {sentence}")
         self._host.figures.count("pressure steps")
