@@ -125,11 +125,8 @@ class Requests:
         self._waiting = []
         label = f"request to {' and '.join(words)}" if words else "request for no node"
         self._relief.nodes_asked(widen(up, (), {}, self._table.rules))
-        self._reconciler.pursue(
-            Request(
-                label, wanted, reached, {}, request.strict, request.timeout_s if request.timeout_s > 0 else timeout_s
-            )
-        )
+        timeout_s = request.timeout_s if request.timeout_s > 0 else timeout_s
+        self._reconciler.pursue(Request(label, wanted, reached, {}, request.strict, timeout_s))
         self._changed()
         return answer
 

@@ -377,3 +377,83 @@ def test_one_that_is_started_anew_takes_up_what_was_given_up() -> None:
     assert robot.governor.given_up == []
     assert not robot.held
     assert all(one.variant == next(iter(one.sizes)) for one in robot.models)
+
+
+def at(available_mb: float, *models: ModelView, held: tuple[str, ...] = ()) -> Situation:
+    """A machine with so much left, and the nodes that the models belong to."""
+    nodes = {node: NodeView(wanted=True, active=node not in held, held=node in held) for node in GIVE_UP}
+    verdict = judge(Reading(round(available_mb * MB), Absent(""), Absent("")), Thresholds())
+    return Situation(verdict, models, nodes)
+
+
+def steps_within(governor: Governor, seconds: float, situation: Situation, start: float = 0.0) -> list[float]:
+    """When the governor takes steps in a situation that none of them changes."""
+    times = []
+    for tick in range(round(seconds / 0.1)):
+        now = start + tick * 0.1
+        step = governor.decide(now, situation)
+        if step is not None:
+            times.append(now)
+            governor.ended(step, True, now)
+    return times
+
+
+def given_up(*sizes_mb: int) -> Governor:
+    """A governor that gave up the first nodes of the order, of these sizes."""
+    governor = Governor(SETTINGS)
+    nodes = zip(GIVE_UP, sizes_mb, strict=False)
+    governor.restore([Step(Kind.GIVE_UP, node, size=size * MB) for node, size in nodes], 0.0)
+    return governor
+
+
+def test_memory_must_be_short_for_a_while_before_the_first_step() -> None:
+    idle = ModelView("m", "speech", "tts", size=100 * MB, idle_s=60.0)
+    assert steps_within(Governor(SETTINGS), 0.95, at(100, idle)) == []
+    assert steps_within(Governor(SETTINGS), 3.0, at(100, idle)) == [pytest.approx(1.0)]
+    assert steps_within(Governor(SETTINGS), 0.3, at(50, idle)) == [0.0]  # when it is critical, at once
+
+
+def test_memory_must_be_short_for_longer_before_a_node_goes() -> None:
+    busy = ModelView("m", "emotion", "text", idle=False, size=100 * MB)
+    assert steps_within(Governor(SETTINGS), 9.9, at(100, busy)) == []
+    assert steps_within(Governor(SETTINGS), 12.0, at(100, busy)) == [pytest.approx(10.0)]
+    assert steps_within(Governor(SETTINGS), 12.0, at(50, busy))[0] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("available", "comes"), [(395, False), (405, True)])
+def test_what_comes_back_must_leave_room(available: float, comes: bool) -> None:
+    times = steps_within(given_up(100), 100.0, at(available, held=GIVE_UP[:1]))
+    assert times[:1] == ([pytest.approx(30.0)] if comes else [])
+
+
+def test_things_come_back_one_by_one() -> None:
+    governor = given_up(50, 50)
+    assert steps_within(governor, 59.0, at(4000, held=GIVE_UP[:2])) == [pytest.approx(30.0)]
+    assert governor.given_up == ["node emotion"]
+
+
+@pytest.mark.parametrize(("available", "both"), [(550, False), (650, True)])
+def test_what_came_back_and_has_not_loaded_yet_still_counts(available: float, both: bool) -> None:
+    governor = given_up(100, 200)
+    first = steps_within(governor, 31.0, at(available, held=GIVE_UP[:2]))
+    assert governor.given_up == ["node emotion"]
+    second = steps_within(governor, 200.0, at(available, held=GIVE_UP[:1]), start=31.0)
+    assert (len(first), len(second)) == (1, int(both))
+
+
+def test_a_node_that_holds_next_to_nothing_is_passed_over() -> None:
+    small = ModelView("a", "emotion", "text", idle=False, size=3 * MB)
+    large = ModelView("b", "perception", "objects", idle=False, size=50 * MB)
+    governor = Governor(SETTINGS)
+    steps_within(governor, 10.1, at(100, small, large))
+    assert governor.given_up == ["node perception"]
+
+
+def test_during_an_exchange_the_smaller_model_counts_as_the_one_in_use() -> None:
+    names = ("large", "small")
+    old = ModelView("chat:large", "dialogue", "chat", size=9, variant="large", variants=names)
+    new = ModelView("chat:small", "dialogue", "chat", size=5, variant="small", variants=names)
+    assert at(100, old, new).in_use("dialogue", "chat") is new
+    assert at(100, new, old).in_use("dialogue", "chat") is new
+    assert at(100, old).in_use("dialogue", "chat") is old
+    assert at(100, old).in_use("dialogue", "tts") is None

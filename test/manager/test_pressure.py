@@ -163,6 +163,12 @@ def test_levels_and_their_words(figures: Reading, level: Level, says: str) -> No
     assert says in verdict.reason
 
 
+def test_the_headroom_is_the_lesser_of_machine_and_group() -> None:
+    group = ControlGroup("/r", 600 * MB, 1000 * MB, Absent("no"))
+    assert judge(reading(900, group=group), Thresholds()).headroom == 400 * MB
+    assert judge(reading(350, group=group), Thresholds()).headroom == 350 * MB
+
+
 def test_psi_alone_is_known_as_such() -> None:
     assert judge(reading(250, some=34), Thresholds()).stalled_only
     assert not judge(reading(112, some=34), Thresholds()).stalled_only
