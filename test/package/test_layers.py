@@ -76,3 +76,42 @@ def test_importing_loads_no_heavy_library(module: str) -> None:
 def test_no_engine_imports_its_library_at_module_level() -> None:
     offenders = {str(p.relative_to(PACKAGE)): found for p in sources() if (found := top_level_imports(p) & set(HEAVY))}
     assert offenders == {}
+
+
+NEEDLESS = {
+    "asyncio", "email", "em", "lark", "multiprocessing", "numpy.random", "numpy.testing", "rich", "rosidl_pycommon",
+    "statistics", "unittest",
+}  # fmt: skip
+"""Modules that cost a process with nodes one to five megabytes each and do nothing in it."""
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("node", NODES)
+def test_a_node_that_speaks_has_no_needless_module(node: str) -> None:
+    code = f"""
+import json, sys
+import bbia_ros.{node}.node
+import bbia_ros.bringup
+from bbia_ros.ros.footprint import leave_out_code_generator
+leave_out_code_generator()
+from rclpy.type_support import check_for_type_support
+from bbia_ros.msg import Heartbeat
+check_for_type_support(Heartbeat)
+print(json.dumps(sorted(sys.modules)))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert set(json.loads(answer.stdout.splitlines()[-1])) & NEEDLESS == set()
+
+
+@pytest.mark.heavy
+def test_the_code_generator_can_still_be_imported() -> None:
+    code = """
+from bbia_ros.ros.footprint import GENERATOR, leave_out_code_generator
+leave_out_code_generator()
+import importlib, sys
+assert GENERATOR not in sys.modules
+assert importlib.import_module(GENERATOR).generate_py
+leave_out_code_generator()  # too late: it changes nothing
+assert sys.modules[GENERATOR].generate_py
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
