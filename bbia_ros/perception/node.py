@@ -18,16 +18,17 @@ from std_msgs.msg import Header
 from bbia_ros.msg import DetectionArray, FaceArray
 from bbia_ros.perception.annotate import annotate
 from bbia_ros.perception.bearing import CameraError, Intrinsics
+from bbia_ros.perception.detections import Detection
 from bbia_ros.perception.messages import faces_message, objects_message
 from bbia_ros.perception.pace import Pace
-from bbia_ros.perception.parameters import FACE_ENGINES, OBJECT_ENGINES, PerceptionParameters
+from bbia_ros.perception.parameters import BATCHING, FACE_ENGINES, OBJECT_ENGINES, PerceptionParameters
 from bbia_ros.perception.scene import FaceScene, ObjectScene, SeenFace, SeenObject
 from bbia_ros.perception.turning import HeadHistory
 from bbia_ros.ros import qos
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.images import ImageError, from_rgb, to_rgb
 from bbia_ros.ros.lane import Lane
-from bbia_ros.ros.lifecycle import BbiaNode
+from bbia_ros.ros.lifecycle import BbiaNode, ConfigurationError
 from bbia_ros.ros.process import run_alone
 
 WATCH_PERIOD_S = 0.25
@@ -70,6 +71,11 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
         """Check both models, create the publishers."""
         objects, faces = self.params.objects, self.params.faces
         self._object_models = self._face_models = None
+        if objects.batch > 1 and objects.engine not in BATCHING:
+            raise ConfigurationError(
+                f"parameter 'objects.batch' is {objects.batch}: engine '{objects.engine}' takes one image at a time,"
+                f" {', '.join(BATCHING)} several"
+            )
         if objects.enabled:
             self._object_models = self.choose_model(
                 "objects", objects, task="objects", engines=OBJECT_ENGINES, group="detector", background=True,
@@ -96,7 +102,8 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
         self._lanes_by_task: dict[str, tuple[Lane[Frame], Pace]] = {}
         if self._object_models is not None:
             self._detector = self.slot(self._object_models)
-            self._lanes_by_task["objects"] = self.lane("objects", self._find_objects), Pace(self.params.objects.rate_hz)
+            self._object_lane = self.lane("objects", self._find_objects, depth=self.params.objects.batch)
+            self._lanes_by_task["objects"] = self._object_lane, Pace(self.params.objects.rate_hz)
         if self._face_models is not None:
             self._face_finder = self.slot(self._face_models)
             self._lanes_by_task["faces"] = self.lane("faces", self._find_faces), Pace(self.params.faces.rate_hz)
@@ -169,9 +176,18 @@ class PerceptionNode(BbiaNode[PerceptionParameters]):
             self.report_fault("camera_info", f"no camera_info for {limit:g} s; directions and distances are unknown")
 
     def _find_objects(self, frame: Frame) -> None:
+        frames = [frame, *self._object_lane.take(self.params.objects.batch - 1)]
         started = time.monotonic()
-        found = self._detector.call("detect", frame.pixels, timeout_s=self.params.call_timeout_s)
+        timeout_s = self.params.call_timeout_s
+        if len(frames) == 1:
+            results = [self._detector.call("detect", frame.pixels, timeout_s=timeout_s)]
+        else:
+            results = self._detector.call("detect_batch", [one.pixels for one in frames], timeout_s=timeout_s)
         self.figures.duration("objects engine", time.monotonic() - started)
+        for one, found in zip(frames, results, strict=True):
+            self._publish_objects(one, found)
+
+    def _publish_objects(self, frame: Frame, found: list[Detection]) -> None:
         seen = self._object_scene.update(found, frame.stamp, frame.camera, self._heads.at(frame.stamp))
         height, width = frame.pixels.shape[:2]
         self._objects_out.publish(objects_message(frame.header, width, height, seen))

@@ -15,6 +15,8 @@ OBJECT_ENGINES = {
         "bbia_ros.perception.detect_ultralytics:UltralyticsDetector", "ultralytics", "make torch", nvidia=True
     ),
 }
+BATCHING = ("ultralytics",)
+"""Engines of OBJECT_ENGINES that search several images in one call (`detect_batch`)."""
 FACE_ENGINES = {
     "mediapipe": Engine(
         "bbia_ros.perception.faces_mediapipe:MediaPipeFaces", "mediapipe", "pip install -r requirements/models.txt"
@@ -30,6 +32,10 @@ class ObjectParameters(ModelParameters):
     rate_hz: float = param(5.0, "at most so many images a second are searched [Hz]", minimum=0.1, maximum=60.0)
     min_score: float = param(0.35, "weakest detection that is reported", minimum=0.01, maximum=0.99, read_only=True)
     max_objects: int = param(20, "at most so many per image, best first", minimum=1, maximum=100, read_only=True)
+    batch: int = param(
+        1, "waiting images that are searched together, none of them skipped; 1: only the newest waits",
+        minimum=1, maximum=16, read_only=True,
+    )  # fmt: skip
     coast_s: float = param(
         1.5, "an object unseen for so long gets a new track_id when it comes back [s]", minimum=0.0, maximum=60.0,
         read_only=True,

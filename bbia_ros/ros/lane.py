@@ -63,6 +63,11 @@ class Lane(Generic[T]):
             self._changed.notify_all()
             return True
 
+    def take(self, most: int) -> list[T]:
+        """Items that wait now, oldest first, for a handler that can handle several at once; at most so many."""
+        with self._changed:
+            return [self._items.popleft() for _ in range(min(most, len(self._items)))]
+
     @property
     def waiting(self) -> int:
         """Items in the queue."""

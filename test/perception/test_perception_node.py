@@ -121,6 +121,35 @@ def test_an_apple_is_seen_with_the_header_of_its_image(runner, portrait):
     assert show_until(camera, BLACK, objects, lambda m: not m.detections).detections == []
 
 
+def test_images_that_wait_are_searched_together_where_the_engine_can(detector, portrait):
+    batches = []
+
+    def detect_batch(images):
+        batches.append(sorted(int(image[0, 0, 0]) for image in images))
+        return [detector.detect(image) for image in images]
+
+    detector.detect_batch = detect_batch
+    parameters = {"objects.rate_hz": 60.0, "objects.engine": "ultralytics", "objects.batch": 3}
+    parameters["objects.model"] = "bbia-tabletop-yolo26n-pt"
+    pool = FakePool({"objects": detector, "faces": NoFaces()})
+    with NodeRunner(PerceptionNode, pool=pool, parameters=parameters) as runner:
+        assert runner.configure()
+        assert runner.activate()
+        lane = runner.node._object_lane
+        detector.gate.clear()
+        camera, objects = (
+            Camera(runner, portrait.camera()),
+            runner.collect(DetectionArray, "perception/objects", qos.EVENT),
+        )
+        wait_until(lambda: camera.show(np.full_like(GREY, 1)) and detector.entered.wait(0.1), 10.0, "the first image")
+        wait_until(lambda: camera.show(np.full_like(GREY, 2)) and lane.waiting == 3, 10.0, "three waiting images")
+        detector.gate.set()
+        objects.wait(lambda _: len(objects.messages) >= 4)
+        runner.deactivate()
+    assert len(batches[0]) == 3
+    assert set(batches[0]) <= {1, 2}
+
+
 def test_the_newest_image_wins_while_the_engine_works(runner, detector, portrait):
     camera, objects = Camera(runner, portrait.camera()), runner.collect(DetectionArray, "perception/objects", qos.EVENT)
     detector.gate.clear()
@@ -222,6 +251,7 @@ def test_deactivation_and_activation_in_any_number(runner, portrait):
         ({"objects.model": "/nowhere/yolo.onnx"}, "objects.model"),
         ({"faces.engine": "eyes"}, "faces.engine"),
         ({"objects.rate": 5.0}, "objects.rate_hz"),
+        ({"objects.batch": 2}, "'objects.batch' is 2: engine 'onnx' takes one image at a time, ultralytics several"),
     ],
 )
 def test_a_wrong_parameter_fails_configure_with_one_sentence(parameters, sentence):

@@ -68,3 +68,19 @@ def test_a_closed_lane_takes_nothing_and_its_thread_ends() -> None:
 def test_depth_must_be_positive() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Lane("t", lambda _: None, depth=0)
+
+
+def test_a_handler_can_take_more_of_what_waits() -> None:
+    gate, taken = Gate(), list[list[int]]()
+    lane: Lane[int] = Lane("t", lambda item: (gate(item), taken.append(lane.take(2)))[1], depth=4)
+    lane.offer(0)
+    assert gate.entered.acquire(timeout=5)
+    for item in (1, 2, 4):
+        lane.offer(item)
+    gate.open.set()
+    assert gate.finished.wait(5)
+    lane.close()
+    assert lane.join(5)
+    assert gate.done == [0, 4]
+    assert taken == [[1, 2], []]
+    assert lane.skipped == 0
