@@ -74,7 +74,7 @@ class _NoWorker:
     def call(self, *_: Any) -> None:
         return None
 
-    def private_over(self, limit: int) -> int:
+    def private_over(self, limit: int, exact: bool = False) -> int:
         return 0
 
     def begin_end(self) -> None:

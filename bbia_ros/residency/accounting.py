@@ -110,9 +110,9 @@ def _kilobytes(pid: int | str, file_name: str, wanted: tuple[str, ...]) -> dict[
 class PrivateGauge:
     """Tells cheaply when a process's private bytes exceed a limit; for one thread at a time.
 
-    What is resident is read from statm. It exceeds the private bytes by what is shared with others, which changes
-    slowly: that is known from the last exact reading, and the next one is made when it seems that the limit is
-    exceeded, or after `_EXACT_S`, because what was shared becomes private when the other sharers end.
+    What is resident is read from statm. It exceeds the private bytes by what is shared with others: that is known from
+    the last exact reading. The next one is made when it seems that the limit is exceeded, when asked for (what was
+    shared becomes private when the other sharers end), and after `_EXACT_S`, because not all sharers are known.
     """
 
     _EXACT_S = 10.0
@@ -122,17 +122,17 @@ class PrivateGauge:
         self._shared = 0
         self._exact_at = float("-inf")
 
-    def over(self, limit: int) -> int:
+    def over(self, limit: int, exact: bool = False) -> int:
         """Private bytes if they are more than `limit`, else 0; also 0 if the process is gone."""
         try:
-            stale = time.monotonic() - self._exact_at > self._EXACT_S
+            stale = exact or time.monotonic() - self._exact_at > self._EXACT_S
             if not stale and _resident(self._pid) - self._shared <= limit:
                 return 0
-            exact = memory(self._pid)
+            now = memory(self._pid)
         except ProcessGone:
             return 0
-        self._shared, self._exact_at = exact.rss - exact.uss, time.monotonic()
-        return exact.uss if exact.uss > limit else 0
+        self._shared, self._exact_at = now.rss - now.uss, time.monotonic()
+        return now.uss if now.uss > limit else 0
 
 
 def _resident(pid: int) -> int:

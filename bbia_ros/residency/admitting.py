@@ -156,6 +156,7 @@ class Admitter:
             Outgrown: There is no more room.
         """
         registry, spec, admitted = self._registry, resident.spec, resident.reserved
+        load.reached = max(load.reached, reached)
         _log.info("%s outgrows its admission while loading: %.0f of %.0f MB", spec.name, reached / MB, admitted / MB)
         with self._one_at_a_time:
             # A little more than it takes now, so that this is not for every megabyte; but nobody goes for that.

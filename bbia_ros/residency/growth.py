@@ -46,6 +46,7 @@ class Growth:
         self._ask = ask
         self._due = float("-inf")
         self._version: object = None
+        self._watched: set[Host] = set()
         self._over = 0
         self._crowded = False
         self._asked_at = float("-inf")
@@ -57,12 +58,16 @@ class Growth:
             hosts = [one for one in registry.hosts.values() if one.worker is not None]
         if not hosts:
             self._over, self._crowded = 0, False
+            self._watched.clear()
             return None
         now = registry.clock()
         if now < self._due:
             return self._due - now
-        grown = [one for one in (self._grown(host) for host in hosts) if one is not None]
         version = registry.ledger.version() if registry.ledger is not None else None
+        # What the workers that are gone shared with others may be private to one of those now.
+        exact = version != self._version or not self._watched <= set(hosts)
+        self._watched = set(hosts)
+        grown = [one for one in (self._grown(host, exact) for host in hosts) if one is not None]
         if grown or self._over or self._crowded or version != self._version:
             self.trim()
             self._report(grown)
@@ -113,7 +118,7 @@ class Growth:
         self._crowded = any(sum(one.group == group for one in stay) > limit for group, limit in limits.groups.items())
         return [registry.residents[name] for name in going]
 
-    def _grown(self, host: Host) -> Resident | None:
+    def _grown(self, host: Host, exact: bool) -> Resident | None:
         """The model of this worker whose reservation was raised because the worker takes more; None: all is well."""
         registry, worker = self._registry, host.worker
         assert worker is not None
@@ -123,7 +128,7 @@ class Growth:
                 # A load goes on, which is watched by its own thread; or an unload.
                 return None
             reserved = sum(one.reserved for one in here)
-        private = worker.private_over(reserved + max(int(reserved * _NEWS_SHARE), _NEWS_BYTES))
+        private = worker.private_over(reserved + max(int(reserved * _NEWS_SHARE), _NEWS_BYTES), exact)
         if not private:
             return None
         with registry.lock:

@@ -56,7 +56,7 @@ class InlineWorker:
         held = self._held[model] = max(accounting.uss_bytes("self") - before, 1)
         return held, held
 
-    def private_over(self, limit: int) -> int:
+    def private_over(self, limit: int, exact: bool = False) -> int:
         """Always 0: what is ours and what is an engine's cannot be told apart."""
         return 0
 

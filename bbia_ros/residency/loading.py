@@ -154,7 +154,7 @@ class Loader:
                 raise load.unwanted() from error
             raise _load_failed(spec, error) from error
         load_s = registry.clock() - began
-        registry.measurements.record(spec, held, peak, load_s)
+        registry.measurements.record(spec, held, max(peak, load.reached), load_s)
         registry.settle(resident, max(held, registry.measurements.used_bytes(spec)))
         with registry.lock:
             if host.buried is not None:

@@ -124,9 +124,14 @@ class WorkerProcess:
 
     # --- memory ------------------------------------------------------------------------------------------
 
-    def private_over(self, limit: int) -> int:
-        """Private bytes if they are more than the limit, else 0; 20 us. For one thread at a time."""
-        return self._gauge.over(limit)
+    def private_over(self, limit: int, exact: bool = False) -> int:
+        """Private bytes if they are more than the limit, else 0; 20 us. For one thread at a time.
+
+        Args:
+            limit: Bytes.
+            exact: Whether others who shared memory with it may have ended; milliseconds.
+        """
+        return self._gauge.over(limit, exact)
 
     def pause(self) -> None:
         """Stop the process where it is (SIGSTOP); the kernel still kills it with its parent."""

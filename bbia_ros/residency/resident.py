@@ -54,8 +54,8 @@ class Worker(Protocol):
     ) -> tuple[int, int]:
         """Build an engine; private bytes added, and most taken meanwhile. `watch` is called 20 times a second."""
 
-    def private_over(self, limit: int) -> int:
-        """Its private bytes if they are more than the limit, else 0; cheap."""
+    def private_over(self, limit: int, exact: bool = ...) -> int:
+        """Its private bytes if they are more than the limit, else 0; cheap unless they are read exactly."""
 
     def pause(self) -> None:
         """Stop it where it is, so that it takes no more memory."""
@@ -115,6 +115,8 @@ class Load:
         self.future.set_running_or_notify_cancel()
         self.call = Call(f"{name}.load")
         self.aborted = threading.Event()
+        self.reached = 0
+        """The most that it was seen to take while it outgrew its reservation [bytes]."""
         self.done: Future[None] = Future()
         """Completed when nothing of this load goes on any more, whether it was of use or not."""
         self.worker: Worker | None = None

@@ -66,11 +66,11 @@ class FakeWorker:
         self.factory.check()
         if self.factory.after_load:
             self.factory.after_load(self)
-        return size, max(
-            size + int(arguments.get("extra_mb", 0) * MB), *(mb * MB for mb in arguments.get("reaches", (0,)))
-        )
+        return size, size + int(arguments.get("extra_mb", 0) * MB)
 
-    def private_over(self, limit: int) -> int:
+    def private_over(self, limit: int, exact: bool = False) -> int:
+        if exact:
+            self.factory.log.append(("exact", "+".join(self.models)))
         private = sum(self.models.values()) + self.building
         return private if private > limit else 0
 

@@ -81,6 +81,9 @@ def test_a_load_that_outgrows_its_admission_gets_room(bench):
     b.use(spec("old"))
     b.use(growing("big", 50, 40, 120, 180))
     assert b.loaded & {"big"}
+    brief = spec("brief", 60, declared_mb=50, arguments={"reaches": (120,), "extra_mb": 20})
+    b.use(brief)
+    assert b.measurements.peak_bytes(brief) == 120 * MB, "though it says 80"
     assert b.measurements.peak_bytes(growing("big", 50, 40, 120, 180)) == 180 * MB, "admitted with it from now on"
 
 
@@ -173,6 +176,21 @@ def test_growth_of_what_is_in_use_and_nothing_idle_is_told_and_mended_as_soon_as
     assert b.loaded == {"busy"}
     b.factory.let_go("x")
     thread.join()
+
+
+def test_the_others_are_measured_anew_when_a_worker_has_ended(bench):
+    """What it shared with one of them is private to that one now."""
+    b = bench()
+    b.use(spec("a"), spec("b"))
+    b.time_passes()
+    b.factory.log.clear()
+    b.time_passes()
+    assert ("exact", "b") not in b.factory.log
+    b.pool.unload("a")
+    b.time_passes()
+    assert b.factory.log.count(("exact", "b")) == 1
+    b.time_passes()
+    assert b.factory.log.count(("exact", "b")) == 1
 
 
 def test_small_changes_are_no_growth(bench, tmp_path):
