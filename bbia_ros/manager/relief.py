@@ -52,6 +52,12 @@ class Host(Protocol):
     def complain(self, key: str, sentence: str) -> None:
         """Warns, not too often."""
 
+    def report_fault(self, key: str, sentence: str) -> None:
+        """Something does not work."""
+
+    def clear_fault(self, key: str) -> None:
+        """It works again."""
+
     def get_logger(self) -> Any:
         """The node's log."""
 
@@ -181,15 +187,25 @@ class Relief:
             self._thread.submit(self._read)
 
     def _read(self) -> None:
-        reading = self._reader.read()
-        news = self._reader.news(reading)
-        self._host.post(lambda: self._take(reading, news))
+        try:
+            reading = self._reader.read()
+            news = self._reader.news(reading)
+        except Exception as error:  # whatever it is: a watch that ended silently would be worse
+            sentence = f"memory pressure cannot be read: {type(error).__name__}: {error}"
+            self._host.post(lambda: self._failed(sentence))
+        else:
+            self._host.post(lambda: self._take(reading, news))
+
+    def _failed(self, sentence: str) -> None:
+        self._busy = False
+        self._host.report_fault("pressure", sentence)
 
     def _take(self, reading: Reading, news: list[Absent]) -> None:
         self._busy = False
         if self._stopped:
             return
         self.reading = reading
+        self._host.clear_fault("pressure")
         self._tell_absent(news)
         situation = self._situation()
         self._host.figures.value("memory available [MB]", self.available_bytes / 1e6)
@@ -245,6 +261,8 @@ class Relief:
             ok, answer, released = await self._do(step)
         except Abandoned:
             return  # the manager was deactivated
+        except Exception as error:  # the governor waits for an answer, whatever happens
+            ok, answer, released = False, f"{type(error).__name__}: {error}", 0
         self._governor.ended(step, ok, time.monotonic())
         sentence = step.told(ok, answer, released)
         self.events.append(f"{time.strftime('%H:%M:%S')} {sentence}")

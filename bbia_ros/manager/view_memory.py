@@ -70,7 +70,7 @@ def why(model: Any, now: float) -> str:
     rest = max(0.0, now - used)
     words = f"used {_span(rest)} ago" if used else "loaded, not used yet"
     if model.pinned:
-        return f"{words}, pinned"
+        return f"{words}, pinned" if used else "pinned"
     if not model.ttl_s:
         return f"{words}, stays"
     return f"{words}, {_span(max(0.0, model.ttl_s - rest))} left" if used else f"{words}, for {_span(model.ttl_s)}"

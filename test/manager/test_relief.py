@@ -17,6 +17,7 @@ from bbia_ros.residency import Measurements, ModelSpec, Pool
 from bbia_ros.ros.context import ProcessContext
 from bbia_ros.ros.lifecycle import BbiaNode
 from bbia_ros.ros.models import Engine, ModelParameters
+from bbia_ros.ros.testing import wait_until
 from bbia_ros.srv import ManageNodes, UseModel
 
 pytestmark = pytest.mark.heavy
@@ -206,3 +207,16 @@ def test_settings_that_make_no_sense_are_refused_with_a_sentence(stage: Stage) -
     assert "unknown node 'wings'; known: body, eyes, voice" in set_parameters(stage, pressure__give_up=["wings"])[0]
     assert "driver, which is never given up" in set_parameters(stage, pressure__give_up=["driver"])[0]
     assert "eviction' is 'random', allowed is one of weighted, lru" in set_parameters(stage, eviction="random")[0]
+
+
+def test_a_reading_and_a_step_that_break_are_told_and_do_not_stop_the_watch(stage: Stage, machine: Machine) -> None:
+    relief = stage.manager.node._relief
+    read, relief._reader.read = relief._reader.read, lambda: 1 // 0
+    wait_until(lambda: any("cannot be read" in fault for fault in stage.manager.node.faults()), 10, "the fault")
+    relief._reader.read = read
+    wait_until(lambda: not stage.manager.node.faults(), 10, "its end")
+    do, relief._do = relief._do, lambda step: 1 // 0
+    machine.set(112)
+    stage.wait(lambda s: any("did not unload voice:unused: ZeroDivisionError" in event for event in s.pressure.events))
+    relief._do = do
+    stage.wait(lambda s: list(s.pressure.given_up)[1:] == ["node eyes", "node voice"])
