@@ -22,6 +22,8 @@ from benchmarks.sampling import Excess, Sampler, excess, mean
 BUDGET_MB = 500.0
 TOLERANCE = 1.05
 LONGEST_OVER_S = 1.0
+PATIENCE_S = 60.0
+"""A line that was not heard, answered or spoken within this counts as unanswered [s]."""
 _MB = 1e6
 _MOST_SHOWN = 3
 
@@ -110,19 +112,38 @@ def converse(budget_mb: float, quick: bool = False, note: Callable[[str], None] 
         finally:
             meter.close()
             stage.close()
-    talk.latencies = dict(play.run.latencies)
-    missed = [finding for finding in play.run.findings if not finding.passed]
-    talk.failures |= {finding.key: finding.measured for finding in missed if finding.key not in talk.failures}
     return talk
 
 
 def _ask(play: Any, talk: Talk, key: str) -> None:
+    """Says a line and waits until its answer has been spoken to the end."""
+    from bbia_ros.demo.measure import first_sound, seconds
+
+    start = play.stage.now_ns()
     try:
-        answer = play.ask(key)
-        if not answer.text.strip():
-            talk.failures[key] = "the answer is empty"
+        play.say(key)
+        heard = _wait(play, "speech/heard", lambda m: m.final, start, "the line was not heard")
+        turn = _wait(play, "dialogue/turns", lambda m: m.role == "robot" and m.final, start, "there is no answer")
+        if not turn.text.strip():
+            raise TimeoutError("the answer is empty")
+        own = f"{turn.id}-"
+        _wait(play, "audio/playback", lambda m: m.done and m.utterance_id == turn.utterance_id, start,
+              f"the answer was not spoken to its end: {turn.text}")  # fmt: skip
     except TimeoutError as error:
         talk.failures[key] = str(error)
+        return
+    chunks = [m for m in play.stage.since("audio/speaker", start) if m.utterance_id.startswith(own)]
+    sound = first_sound(chunks)
+    if sound is not None:
+        talk.latencies[key] = sound - seconds(heard.end)
+    play.note(f"{talk.latencies.get(key, float('nan')):.1f} s to: {turn.text}")
+
+
+def _wait(play: Any, topic: str, condition: Callable[[Any], bool], since_ns: int, otherwise: str) -> Any:
+    message = play.stage.wait(topic, condition, PATIENCE_S, since_ns)
+    if message is None:
+        raise TimeoutError(f"{otherwise} within {PATIENCE_S:g} s")
+    return message
 
 
 def told(statuses: Iterable[Any]) -> list[str]:

@@ -28,6 +28,8 @@ DEAD_S = 0.5
 """A state older than this means that the physics worker is gone or stuck [s]."""
 CAMERA_DEAD_S = 2.0
 """No picture for so long means that the camera worker is gone or stuck [s]."""
+CAMERA_SILENT_S = 0.4
+"""After so long without a picture it is looked whether the camera's worker has ended: then it is loaded at once [s]."""
 RETRY_S = 1.0
 """Least time between the start of a worker and the next one's [s]."""
 GIVEN_UP_S = 10.0
@@ -163,6 +165,8 @@ class SimulatedCamera:
             if error is not None:
                 self._reason = f"the camera does not run: {error}"
             if silent < (GIVEN_UP_S if isinstance(error, ModelFailed) else CAMERA_DEAD_S):
+                if silent > CAMERA_SILENT_S and error is None:
+                    self._load_if_gone()
                 return self._reason
             if self._simulation.stands_still():
                 return "the camera waits for the simulator"
@@ -171,6 +175,13 @@ class SimulatedCamera:
             self._lease = self._acquire(self._simulation.camera_spec())
             self._load()
             return self._reason
+
+    def _load_if_gone(self) -> None:
+        assert self._lease is not None
+        loading = self._lease.preload()  # done at once, unless its worker has died
+        if not loading.done():
+            self._loading, self._loaded, self._since = loading, False, time.monotonic()
+            self._reason = "the camera's worker has ended; it is started again"
 
     def _load(self) -> None:
         assert self._lease is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bbia_ros.residency.errors import CallTimeout, WorkerDied
+from bbia_ros.residency.errors import AdmissionRefused, CallTimeout, WorkerDied
 from bbia_ros.speech.microphone import SAMPLE_RATE
 from bbia_ros.speech.stt_whisper import HeardWord, Transcript
 from bbia_ros.speech.turns import PartEnded, PartialWanted, Piece, Speculation, TurnEnded
@@ -111,7 +111,7 @@ class Transcriber:
     def _surely(self, piece: Piece) -> Transcript:
         try:
             return self._transcribe(piece.audio)
-        except (WorkerDied, CallTimeout) as error:
+        except (AdmissionRefused, CallTimeout, WorkerDied) as error:
             self._trouble(f"speech to text failed ({error}); the audio is kept and transcribed again")
         return self._transcribe(piece.audio)
 
