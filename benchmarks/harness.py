@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import operator
 import re
@@ -31,6 +32,9 @@ AREAS: dict[str, tuple[str, ...]] = {
     "monolith": ("monolith",),
 }
 """Area -> modules of this package that measure it."""
+
+NEEDS: dict[str, tuple[str, str]] = {"monolith": ("torch", "make torch")}
+"""Area -> the library that not every installation has, and the command that brings it."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -136,13 +140,18 @@ def run_area(area: str, quick: bool, out: Path, console: Console | None = None) 
     """Runs all benchmarks of an area, prints and writes their figures. One that breaks off leaves the others be.
 
     Returns:
-        The figures. A benchmark that broke off has one without a value, `AREA.NAME`, whose note says why.
+        The figures. A benchmark that broke off has one without a value, `AREA.NAME`, whose note says why. None where a
+        library is not installed that the area needs; that is printed, and no file is written.
 
     Raises:
         KeyError: no such area.
     """
     console = console or Console()
     figures: list[Figure] = []
+    library, command = NEEDS.get(area, ("", ""))
+    if library and importlib.util.find_spec(library) is None:
+        console.print(f"[bold]{area}[/bold]: left out, it needs {library}: {command}")
+        return []
     for name in AREAS[area]:
         console.print(f"[bold]{area}[/bold]: {name}")
         begun = time.monotonic()

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "area",
         nargs="?",
         default="all",
-        help="memory, manager, perception, speech, motion, operations or all (default)",
+        help="memory, manager, perception, speech, motion, operations, monolith (needs torch) or all (default)",
     )
     parser.add_argument("--quick", action="store_true", help="answer in about a minute, with fewer repetitions")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="DIR", help="folder of the JSON files")

@@ -112,6 +112,15 @@ def test_with_nothing_to_compare_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_area_whose_library_is_missing_is_left_out_and_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(harness, "NEEDS", {"memory": ("no_such_library", "make everything")})
+    assert run_area("memory", True, tmp_path) == []
+    assert "make everything" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_benchmark_that_breaks_off_is_told_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
