@@ -16,8 +16,10 @@ GROUP_LIMITS: Mapping[str, int] = {"language": 4, "detector": 2, "stt": 2, "emot
 """How many models of a group may be resident at once."""
 SAMPLE_S = 1.0
 """The process's PSS is read at most this often [s]; smaps_rollup takes milliseconds."""
-TRIM_S = 5.0
-"""What is free in the process's heap goes back to the system this often [s]: a transition leaves several megabytes."""
+SETTLE_S = 3.0
+"""So long after a transition what it has left free in the heap, several megabytes, goes back to the system [s]."""
+TRIM_S = 30.0
+"""And this often in any case [s]: a trim holds up malloc for two milliseconds, and so the control loop."""
 
 
 class ProcessContext:
@@ -64,7 +66,7 @@ class ProcessContext:
         self._lock = threading.Lock()
         self._sampler = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pss")
         self._pss, self._sampled_at, self._sampling = 0, float("-inf"), False
-        self._trimmed_at = time.monotonic()
+        self._trim_at = time.monotonic() + SETTLE_S
         # Stacks that cannot see each other cannot ask each other for room either.
         self.ledger = Ledger(stack=f"domain-{os.environ.get('ROS_DOMAIN_ID') or 0}", process=name)
         self.pool = (
@@ -112,15 +114,19 @@ class ProcessContext:
                 self._sampler.submit(self._sample)
             return self._pss
 
+    def settle(self) -> None:
+        """A node has changed its state: what that leaves free in the heap goes back to the system soon."""
+        self._trim_at = time.monotonic() + SETTLE_S
+
     def close(self) -> None:
         """Ends every worker and the sampler."""
         self.pool.close()
         self._sampler.shutdown(wait=True)
 
     def _sample(self) -> None:
-        if time.monotonic() - self._trimmed_at >= TRIM_S:
+        if time.monotonic() >= self._trim_at:
+            self._trim_at = time.monotonic() + TRIM_S
             trim()
-            self._trimmed_at = time.monotonic()
         value = pss_bytes(os.getpid())
         with self._lock:
             self._pss, self._sampled_at, self._sampling = value, time.monotonic(), False

@@ -299,7 +299,7 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
             self.get_logger().error("".join(traceback.format_exception(error)))
             return self._configuration_failed(f"{type(error).__name__}: {error}")
         self.clear_fault("configure")
-        self.vitals.changed()
+        self.vitals.state_changed()
         return super().on_configure(state)
 
     def _configuration_failed(self, sentence: str) -> TransitionCallbackReturn:
@@ -323,13 +323,13 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
         finally:
             self._scope = Configured
         self.clear_fault("activate")
-        self.vitals.changed()
+        self.vitals.state_changed()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops intake, calls `deactivate`, cancels what is in flight and gives every model back. Never fails."""
         self._stand_down()
-        self.vitals.changed()
+        self.vitals.state_changed()
         return super().on_deactivate(state)
 
     def _stand_down(self) -> None:
@@ -351,7 +351,7 @@ class BbiaNode(ForgivingLifecycleNode, Generic[P]):
         """Calls `cleanup` and destroys what `configure` made."""
         self.guarded("cleanup", self.cleanup)()
         self._undo(Configured)
-        self.vitals.changed()
+        self.vitals.state_changed()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -50,6 +50,11 @@ class Vitals:
             self._change_waits = True
             self._node.post(self._tell)
 
+    def state_changed(self) -> None:
+        """A transition is over: told at once, and what it has left free in the heap goes back soon."""
+        self._node.process.settle()
+        self.changed()
+
     def close(self) -> None:
         """Stops everything."""
         self._stop_watching()

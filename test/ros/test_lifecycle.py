@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -297,3 +298,19 @@ def test_an_impossible_transition_is_refused_and_harms_nothing() -> None:
         assert state.label == "active"
         request.transition.id = Transition.TRANSITION_DEACTIVATE
         assert run.call(ChangeState, "echo/change_state", request).success
+
+
+def test_a_transition_has_the_heap_trimmed_soon_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[float] = []
+    for name, value in (("SETTLE_S", 0.0), ("SAMPLE_S", 0.0), ("trim", lambda: trims.append(time.monotonic()))):
+        monkeypatch.setattr(f"bbia_ros.ros.context.{name}", value)
+    with NodeRunner(EchoNode, pool=FakePool({"echo": Echo()})) as run:
+        seen = 0
+        for transition in (lambda: True, run.configure, run.activate, run.deactivate):
+            assert transition()
+            # Every sample could trim; it does so once.
+            wait_until(lambda seen=seen: run.process.pss_bytes() > 0 and len(trims) > seen, 5.0, "the trim")
+            seen = len(trims)
+            assert run.process.pss_bytes() > 0
+            assert len(trims) == seen
+    assert seen == 4
