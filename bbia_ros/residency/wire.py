@@ -199,6 +199,10 @@ class Connection:
     def close(self) -> None:
         """Close the socket and whatever descriptors were received and not used."""
         self._sock.close()
+        # Who remembers a worker that has ended, if only until the next garbage collection, need not keep its buffer.
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
         while self._fds:
             os.close(self._fds.popleft())
         self.forget_slab()

@@ -97,6 +97,16 @@ def test_a_received_array_owns_its_memory_and_no_descriptor(ends):
     assert array.sum() == 3_000_000.0
 
 
+def test_a_closed_connection_keeps_no_memory_and_tells_that_it_is_closed(ends):
+    round_trip(ends, np.zeros(50_000, np.uint8))
+    for end in ends:
+        end.close()
+        kept = [each for each in gc.get_referents(end, vars(end)) if isinstance(each, bytearray)]
+        assert sum(map(len, kept)) == 0
+        with pytest.raises(OSError, match="descriptor"):
+            end.receive()
+
+
 def test_the_slab_is_used_again_and_grows(ends):
     first = round_trip(ends, np.full(100_000, 1, np.uint8))
     held = fds()
