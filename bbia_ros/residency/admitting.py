@@ -26,6 +26,7 @@ _LEDGER_PERIOD_S = 0.05
 """Loads of other processes are seen in the ledger only: looked at so often meanwhile [s]."""
 _ROUNDS = 8
 _HEADROOM = 1.1
+_OVERDRAWN_S = 0.5
 
 
 class Admitter:
@@ -53,8 +54,14 @@ class Admitter:
         self._settle_s, self._busy_s = settle_s, busy_s
         self.ask = ask
 
-    def admit(self, resident: Resident, load: Load, need: int) -> None:
+    def admit(self, resident: Resident, load: Load, need: int, longest_s: float = BUSY_S) -> None:
         """Make room for so many bytes and reserve them, in place of what the model has reserved already.
+
+        Args:
+            resident: The model.
+            load: Its load.
+            need: Bytes.
+            longest_s: Wait no longer than this for others, however long the pool may [s].
 
         Raises:
             AdmissionRefused: It does not fit.
@@ -72,7 +79,7 @@ class Admitter:
                 if plan.refusal is None:
                     return
                 patience = max(self._settle_s * plan.hope, self._busy_s * plan.patience)
-                left = began + patience - time.monotonic()
+                left = began + min(patience, longest_s) - time.monotonic()
                 if plan.hope and left > 0:
                     waits = self._wait_for_room(load, settles, left, waits)
                 elif plan.missing and not asked:
@@ -163,7 +170,8 @@ class Admitter:
             plan = self._try(resident, load, int(reached * _HEADROOM), Force.NONE)
         if plan.refusal is not None:
             try:
-                self.admit(resident, load, reached)
+                # It holds more than it may already: nobody may be waited for long.
+                self.admit(resident, load, reached, _OVERDRAWN_S)
             except AdmissionRefused as refusal:
                 registry.measurements.record_peak(spec, reached)
                 raise Outgrown(

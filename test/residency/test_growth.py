@@ -116,6 +116,19 @@ def test_an_engine_that_is_larger_than_admitted_in_the_end_is_noticed_too(bench)
     assert b.info("fits").budget_bytes == 90 * MB
 
 
+def test_a_load_that_holds_too_much_does_not_wait_long_for_others(bench):
+    b = bench(200, busy_s=600.0)
+    busy = b.pool.acquire(spec("busy"))
+    thread = threading.Thread(target=lambda: busy.call("hold", "x"))
+    thread.start()
+    while "x" not in b.factory.holding:
+        threading.Event().wait(0.001)
+    with pytest.raises(Outgrown, match=r"busy 100 MB \(BUSY\)"):
+        b.use(growing("big", 50, 150))
+    b.factory.let_go("x")
+    thread.join()
+
+
 def test_a_gentle_load_does_not_evict_for_its_growth_either(bench):
     b = bench(200)
     b.use(spec("a"))
