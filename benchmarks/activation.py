@@ -53,7 +53,7 @@ os._exit(0)
 def figures(quick: bool) -> list[Figure]:
     """Each model alone, all together, and chat's first token; `quick` measures each once."""
     use_private_graph()
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     specs = default_specs()
     found = [*(alone(task, specs[task], rounds) for task in ALONE), together(max(1, rounds // 2))]
     return [*found, first_token(specs["chat"], rounds)]
