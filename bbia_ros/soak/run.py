@@ -120,7 +120,7 @@ class Soak:
         self._record = Record(folder / "soak.jsonl")
         self._strikes: deque[float] = deque(maxlen=STRIKES)
         self._tracebacks = self._logged = 0
-        self._restarts_expected = 0
+        self._restarts_expected = self._killed = 0
         self._left: list[str] = []
         self._doing = ""
         self._observer: Observer | None = None
@@ -163,7 +163,7 @@ class Soak:
         slopes: dict[str, dict[str, Line]] = {}
         for part, wanted in ((CYCLES, self.options.cycles > 1), (HOUSEHOLD, self.options.minutes > 0)):
             if wanted:
-                verdicts += judged.judge_memory(part, parts[part])
+                verdicts += judged.judge_memory(part, parts[part], self._killed)
                 slopes[part] = judged.process_slopes(parts[part])
         if self.options.cycles:
             verdicts += judged.judge_use(parts[CYCLES], CYCLE_TASKS)
@@ -176,7 +176,7 @@ class Soak:
             verdicts.append(Verdict("memory.peak", "largest total PSS", f"{self._observer.peak / 1e6:.0f} MB"))
         retried = self._scenario.retried if self._scenario else 0
         verdicts += judged.judge_health(self._health.troubles, self._tracebacks, retried)
-        verdicts += judged.judge_end(self._left)
+        verdicts += judged.judge_end(self._left, self._killed)
         show(self._console, verdicts, slopes)
         facts = {"options": {**asdict(self.options), "out": str(self.options.out)}, "date": time.strftime("%F %T")}
         title = f"{self.options.cycles} cycles, {self.options.minutes:g} min, seed {self.options.seed}"
@@ -270,6 +270,7 @@ class Soak:
                            duration=round(strike.duration, 2), in_use=in_use)  # fmt: skip
         if strike.victim.kind == "process":
             self._restarts_expected += 1
+            self._killed += 1
         lasting = f" for {strike.duration:.1f} s" if strike.duration else ""
         self.note(f"CHAOS: {strike.kind} {names} (pid {strike.victim.pid}){lasting}")
 

@@ -28,6 +28,8 @@ WARM_FROM = 9
 """With fewer measurements than this none is left out as warm-up."""
 AT_ENDS = 3
 """Threads and descriptors are the fewest of so many measurements at either end: some threads linger for seconds."""
+FAST_DDS = "fastrtps_"
+"""In the names of all files in /dev/shm that Fast DDS makes."""
 LIBRARIES_KEEP = ("fastrtps_port", "lttng-ust-wait")
 """In the names of files in /dev/shm that libraries keep for whoever comes next: Fast DDS for the ports of a domain,
 LTTng for the machine."""
@@ -52,8 +54,14 @@ class Verdict:
     passed: bool | None = None
 
 
-def judge_memory(part: str, rests: Sequence[Rest]) -> list[Verdict]:
-    """Slope and growth of the memory at rest, for one part of the soak."""
+def judge_memory(part: str, rests: Sequence[Rest], killed: int = 0) -> list[Verdict]:
+    """Slope and growth of the memory at rest, for one part of the soak.
+
+    Args:
+        part: its name.
+        rests: what was measured.
+        killed: how many processes with nodes were killed: what Fast DDS then leaves in /dev/shm is not judged.
+    """
     if len(rests) < 2:
         return [Verdict(f"{part}.rests", f"{part}: measurements at rest", str(len(rests)), ">= 2", False)]
     unsettled = sum(not rest.settled for rest in rests)
@@ -68,7 +76,7 @@ def judge_memory(part: str, rests: Sequence[Rest]) -> list[Verdict]:
     ]
     for what, value in (("PSS", _pss), ("anonymous memory", _anon)):
         verdicts += _growth(rests, what, value)
-    return verdicts + _counts(rests)
+    return verdicts + _counts(rests, killed)
 
 
 def process_slopes(rests: Sequence[Rest]) -> dict[str, Line]:
@@ -160,12 +168,14 @@ def judge_loop(p99s: Sequence[tuple[float, float]], strikes: Sequence[float], wi
     ]
 
 
-def judge_end(left: Sequence[str]) -> list[Verdict]:
+def judge_end(left: Sequence[str], killed: int = 0) -> list[Verdict]:
     """What the ended stack has left in /dev/shm.
 
-    What libraries keep on purpose, which is used again by whoever comes next, is counted and not judged.
+    What libraries keep on purpose, which is used again by whoever comes next, is counted and not judged; nor is what
+    Fast DDS leaves of processes that were killed.
     """
-    others = [name for name in left if not any(kept in name for kept in LIBRARIES_KEEP)]
+    kept = (*LIBRARIES_KEEP, FAST_DDS) if killed else LIBRARIES_KEEP
+    others = [name for name in left if not any(library in name for library in kept)]
     words = f"{len(others)} ({', '.join(others[:3])})" if others else "0"
     return [
         Verdict("end.kept", "files that Fast DDS and LTTng keep in /dev/shm", str(len(left) - len(others))),
@@ -199,7 +209,7 @@ def _growth(rests: Sequence[Rest], what: str, value: Callable[[Sample], int]) ->
     ]
 
 
-def _counts(rests: Sequence[Rest]) -> list[Verdict]:
+def _counts(rests: Sequence[Rest], killed: int) -> list[Verdict]:
     part, some = rests[0].part, max(1, min(AT_ENDS, len(rests) // 2))
     rows: tuple[tuple[str, str, Callable[[Sample], int]], ...] = (
         ("workers", "workers", lambda sample: sample.workers),
@@ -212,7 +222,8 @@ def _counts(rests: Sequence[Rest]) -> list[Verdict]:
     for key, what, count in rows:
         before, after = (min(count(rest.sample) for rest in end) for end in (rests[:some], rests[-some:]))
         words = f"{part}: {what}, at the beginning and at the end"
-        verdicts.append(Verdict(f"{part}.{key}", words, f"{before} and {after}", "no more", after <= before))
+        passed, limit = (None, "") if killed and key == "shm" else (after <= before, "no more")
+        verdicts.append(Verdict(f"{part}.{key}", words, f"{before} and {after}", limit, passed))
     return verdicts
 
 

@@ -136,6 +136,11 @@ def test_the_motion_loop_is_compared_with_and_without_strikes() -> None:
 def test_files_that_libraries_keep_are_counted_and_others_are_judged() -> None:
     assert failed(judge_end(["fastrtps_port7001", "sem.fastrtps_port7001_mutex", "lttng-ust-wait-6"])) == set()
     assert failed(judge_end(["fastrtps_0123456789abcdef"])) == {"end.shm"}
+    assert failed(judge_end(["fastrtps_0123456789abcdef"], killed=1)) == set()  # nobody was left to remove it
+    assert failed(judge_end(["bbia-block"], killed=1)) == {"end.shm"}
+    more = [Rest(HOUSEHOLD, n, 60.0 * n, sample(260, shm=4 + n)) for n in range(8)]
+    assert failed(verdicts.judge_memory(HOUSEHOLD, more)) == {"household.shm"}
+    assert failed(verdicts.judge_memory(HOUSEHOLD, more, killed=1)) == set()
 
 
 def test_measurements_at_rest_come_back_from_the_record(tmp_path: Path) -> None:
