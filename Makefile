@@ -48,7 +48,7 @@ test-fast: build ## only tests without models, processes, simulator or graph
 lint: build ## ruff and mypy
 	@$(ENV); ruff check . && ruff format --check . && mypy bbia_ros tools benchmarks launch setup.py
 
-bench: build ## measure; AREA=memory|manager|perception|speech|motion|operations|monolith, QUICK=1
+bench: $(if $(filter all monolith,$(AREA)),torch) build ## measure; AREA=memory|manager|perception|speech|motion|operations|monolith, QUICK=1
 	@$(ENV); cd build && bbia bench $(AREA) $(if $(QUICK),--quick) --out '$(CURDIR)/build/bench'
 
 soak: prepare ## 100 sleep-converse cycles, then 30 minutes of chaos (about an hour); MINUTES=2 CYCLES=3 SEED=0 for a short one

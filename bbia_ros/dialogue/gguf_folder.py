@@ -7,18 +7,20 @@ loads in a second or two. It is built in a process of its own, so that nothing o
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bbia_ros.dialogue.chat_llama import ModelFileError
 from bbia_ros.resources import cache_folder
 
+_PR_SET_PDEATHSIG = 1
 FORMAT = "1"
 BUILD_TIMEOUT_S = 300.0
 DONE = "converted"
@@ -63,19 +65,21 @@ def build(gguf: Path, target: Path) -> None:
 
 
 def _build_apart(gguf: Path, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        target = Path(scratch) / "model"
-        command = [sys.executable, "-m", "bbia_ros.dialogue.gguf_folder", str(gguf), str(target)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise ModelFileError(f"{gguf} could not be converted in {BUILD_TIMEOUT_S:.0f} s.") from error
+    target = folder.with_suffix(".partial")
+    shutil.rmtree(target, ignore_errors=True)  # of one that was killed
+    command = [sys.executable, "-m", "bbia_ros.dialogue.gguf_folder", str(gguf), str(target)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
             raise ModelFileError(f"{gguf} cannot be converted for transformers: {lines[-1]}")
         (target / DONE).write_text(f"{gguf}\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         target.rename(folder)
+    except subprocess.TimeoutExpired as error:
+        raise ModelFileError(f"{gguf} could not be converted in {BUILD_TIMEOUT_S:.0f} s.") from error
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -89,5 +93,7 @@ def _locked(path: Path) -> Iterator[None]:
 if __name__ == "__main__":
     from bbia_ros.residency.torch_device import keep_quiet
 
+    # The worker that asked may be ended meanwhile; the kernel then ends us too.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     keep_quiet()
     build(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -34,7 +34,11 @@ from bbia_ros.srv import Express, SetMode
 ENGINES = {
     "llama": Engine("bbia_ros.dialogue.chat_llama:LlamaChat", "xllamacpp", "pip install xllamacpp"),
     "transformers": Engine(
-        "bbia_ros.dialogue.chat_transformers:TransformersChat", "transformers", "make torch", nvidia=True
+        "bbia_ros.dialogue.chat_transformers:TransformersChat",
+        "transformers",
+        "make torch",
+        nvidia=True,
+        load_timeout_s=360.0,  # the first time, a GGUF file is converted
     ),
     "openai": Engine("bbia_ros.dialogue.chat_openai:OpenAIChat"),
 }

@@ -27,7 +27,11 @@ from bbia_ros.srv import Express
 ENGINES = {
     "minilm": Engine("bbia_ros.emotion.text_minilm:MiniLmTextEmotion", "onnxruntime", "pip install onnxruntime"),
     "transformers": Engine(
-        "bbia_ros.emotion.text_transformers:TransformersTextEmotion", "transformers", "make torch", nvidia=True
+        "bbia_ros.emotion.text_transformers:TransformersTextEmotion",
+        "transformers",
+        "make torch",
+        nvidia=True,
+        load_timeout_s=180.0,
     ),
 }
 MOOD_PERIOD_S = 0.5

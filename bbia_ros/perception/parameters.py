@@ -12,7 +12,11 @@ OBJECT_ENGINES = {
         "bbia_ros.perception.detect_onnx:OnnxDetector", "onnxruntime", "pip install -r requirements/models.txt"
     ),
     "ultralytics": Engine(
-        "bbia_ros.perception.detect_ultralytics:UltralyticsDetector", "ultralytics", "make torch", nvidia=True
+        "bbia_ros.perception.detect_ultralytics:UltralyticsDetector",
+        "ultralytics",
+        "make torch",
+        nvidia=True,
+        load_timeout_s=180.0,  # importing torch alone takes ten seconds where the disk is slow
     ),
 }
 BATCHING = ("ultralytics",)

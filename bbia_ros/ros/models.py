@@ -80,12 +80,14 @@ class Engine:
         library: module that must be importable; empty: none.
         install: command that brings that library.
         nvidia: what it needs for the device cuda is an NVIDIA driver and nothing else.
+        load_timeout_s: longest time for its worker to start and load a model [s].
     """
 
     path: str
     library: str = ""
     install: str = ""
     nvidia: bool = False
+    load_timeout_s: float = 60.0
 
 
 def model_params(**defaults: Any) -> ModelParameters:
@@ -205,6 +207,7 @@ def build_spec(
         worker=parameters.worker or worker,
         device=parameters.device,
         nice=nice,
+        load_timeout_s=engine.load_timeout_s,
         background=background,
     )
 

@@ -79,7 +79,15 @@ def worker(pool: Pool) -> Iterator[Callable[..., Lease]]:
 
     def acquire(name: str, engine: str, **arguments: object) -> Lease:
         spec = ModelSpec(
-            name, name, engine, {"threads": 1, **arguments}, worker="torch", declared_mb=700.0, ttl_s=0.0, nice=0
+            name,
+            name,
+            engine,
+            {"threads": 1, **arguments},
+            worker="torch",
+            declared_mb=700.0,
+            ttl_s=0.0,
+            nice=0,
+            load_timeout_s=360.0,
         )
         leases.append(pool.acquire(spec))
         return leases[-1]
