@@ -13,6 +13,10 @@ from bbia_ros.residency.vram import gpu_count
 from bbia_ros.ros.parameters import ParameterError, nested, param
 
 
+SHARED_NICE = 15
+"""Niceness of workers that parameters name: a person waits for chat, the most demanding of those that share."""
+
+
 @dataclass(frozen=True)
 class ModelParameters:
     """Parameters of one model of a node."""
@@ -170,7 +174,8 @@ def build_spec(
         arguments: further arguments of the engine's constructor, besides model, device and threads.
         resolve_model: False when the model is not a file (a server's address, for instance).
         worker: name of a worker process to share unless the parameters name one; empty: a process of its own.
-        nice: of the worker: 19 runs only in what others leave over; less where a person waits for the answer.
+        nice: of the worker: 19 runs only in what others leave over; less where a person waits for the answer. A worker
+            that the parameters name has SHARED_NICE: one process has one niceness, whoever loads first.
         background: nobody waits for its answers: it gives way in memory to models that somebody waits for.
 
     Raises:
@@ -206,7 +211,7 @@ def build_spec(
         pinned=parameters.pinned,
         worker=parameters.worker or worker,
         device=parameters.device,
-        nice=nice,
+        nice=SHARED_NICE if parameters.worker else nice,
         load_timeout_s=engine.load_timeout_s,
         background=background,
     )

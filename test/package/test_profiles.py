@@ -55,6 +55,7 @@ def test_in_the_torch_profile_torch_engines_share_a_worker() -> None:
     eyes = build_choice("objects", perception.objects, task="objects", engines=OBJECT_ENGINES).spec
     chat = build_choice("chat", dialogue.chat, task="chat", engines=CHAT_ENGINES).spec
     assert eyes.worker == chat.worker == "torch"
+    assert eyes.nice == chat.nice  # one process has one niceness
     assert eyes.engine.endswith(":UltralyticsDetector")
     assert chat.engine.endswith(":TransformersChat")
 
