@@ -50,6 +50,7 @@ class Figure(TypedDict, total=False):
     id: area.name, stable.
     what: for people.
     value: measured; None when it could not be (then `note` says why).
+    text: what was measured, where one number does not tell it; then there is no value.
     unit: of value and baseline.
     goal: comparison and number, for instance "<= 180"; empty when none is stated.
     baseline: measured in the same run; None when there is no natural one.
@@ -60,6 +61,7 @@ class Figure(TypedDict, total=False):
     id: str
     what: str
     value: float | None
+    text: str
     unit: str
     goal: str
     baseline: float | None
@@ -109,7 +111,9 @@ def show(figures: Sequence[Figure], console: Console | None = None) -> None:
     """Prints the table."""
     table = Table("figure", "value", "goal", "baseline", "", title_justify="left", box=None)
     for item in figures:
-        value = "not measured" if item["value"] is None else f"{item['value']:.4g} {item['unit']}"
+        value = item.get("text") or "not measured"
+        if item["value"] is not None:
+            value = f"{item['value']:.4g} {item['unit']}"
         baseline = "" if item["baseline"] is None else f"{item['baseline']:.4g} {item['unit']}"
         met = {None: "", True: "[green]met[/green]", False: "[red]missed[/red]"}[item["met"]]
         table.add_row(

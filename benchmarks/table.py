@@ -38,7 +38,7 @@ def _section(area: str, content: dict[str, Any]) -> str:
         value, baseline = (_number(item[key], item["unit"]) for key in ("value", "baseline"))
         verdict = {None: "", True: "met", False: "**missed**"}[item["met"]]
         note = f" ({item['note']})" if item["note"] else ""
-        cells = (f"{item['what']}{note}", value or "not measured", item["goal"], baseline, verdict)
+        cells = (f"{item['what']}{note}", value or item.get("text") or "not measured", item["goal"], baseline, verdict)
         lines.append(f"| {' | '.join(cell.replace('|', '/').replace(chr(10), ' ') for cell in cells)} |")
     return "\n".join([*lines, ""])
 

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from bbia_ros.demo.memory import Sample
-from benchmarks import comparison, deaths_in_stack, harness, residency, small_budget, stack
+from benchmarks import comparison, deaths_in_stack, harness, residency, small_budget, soak_results, stack
 from benchmarks.harness import Figure, figure, run_area, write
 from benchmarks.small_budget import Talk
+from benchmarks.table import markdown
 
 
 def by_id(figures: list[Figure]) -> dict[str, Figure]:
@@ -134,3 +135,19 @@ def test_a_benchmark_that_breaks_off_is_told_and_the_others_go_on(
     assert found["a.b"]["value"] == 1.0
     assert found["memory.bad"]["met"] is False
     assert "ZeroDivisionError" in found["memory.bad"]["note"]
+
+
+def test_the_verdicts_of_the_last_soak_stand_in_the_table(tmp_path: Path) -> None:
+    verdict = {"key": "chaos.lost", "what": "lost models", "measured": "1 and 2", "limit": "0", "passed": False}
+    options = {"cycles": 3, "minutes": 2.5, "chaos": True, "seed": 7}
+    for name, measured in (("soak-1", "0"), ("soak-2", "1 and 2")):
+        (tmp_path / name).mkdir()
+        content = {"options": options, "verdicts": [{**verdict, "measured": measured}]}
+        (tmp_path / name / "summary.json").write_text(json.dumps(content))
+    summary = soak_results.newest(tmp_path)
+    write(tmp_path / "soak.json", soak_results.figures(summary), soak_results.command(summary))
+    table = markdown(tmp_path)
+    assert "| lost models | 1 and 2 | 0 |  | **missed** |" in table
+    assert "`bbia soak --cycles 3 --minutes 2.5 --chaos --seed 7`" in table
+    with pytest.raises(FileNotFoundError, match="make soak"):
+        soak_results.newest(tmp_path / "nowhere")
