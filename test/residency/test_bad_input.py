@@ -180,7 +180,7 @@ def test_a_real_load_that_outgrows_the_budget_is_ended(make_pool):
 
 @pytest.mark.heavy
 def test_a_real_load_that_outgrows_its_admission_evicts_the_idle(make_pool):
-    pool = make_pool(budget_mb=250)
+    pool = make_pool(budget_mb=220)
     idle = pool.acquire(toy("idle", mb=100, declared_mb=130.0))
     idle.call("echo")
     big = pool.acquire(toy("big", engine="Hoarder", mb=150, declared_mb=50.0))
@@ -194,7 +194,7 @@ def test_a_real_load_that_outgrows_its_admission_evicts_the_idle(make_pool):
 
 @pytest.mark.heavy
 def test_real_growth_in_use_evicts_the_idle(make_pool):
-    pool = make_pool(budget_mb=250)
+    pool = make_pool(budget_mb=220)
     idle = pool.acquire(toy("idle", mb=100, declared_mb=130.0))
     idle.call("echo")
     lease = pool.acquire(toy("a", engine="Hoarder", declared_mb=40.0))
