@@ -12,7 +12,6 @@ from bbia_ros.residency.catalog import CATALOG, ModelNotFound, expected_mb, reso
 from bbia_ros.residency.vram import gpu_count
 from bbia_ros.ros.parameters import ParameterError, nested, param
 
-
 SHARED_NICE = 15
 """Niceness of workers that parameters name: a person waits for chat, the most demanding of those that share."""
 
