@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bbia_ros.action import Chat
-from bbia_ros.ros.context import TRIM_S
+from bbia_ros.ros.context import SETTLE_S as TRIM_S
 from bbia_ros.soak.actions import LEAVE, MODE, REST, SAY, VISIT, Action, Chooser
 from bbia_ros.soak.rests import CYCLES, HOUSEHOLD, Rest
 from bbia_ros.soak.sampling import Sample
@@ -35,7 +35,7 @@ SPEECH_S = 2.0
 SEEN_S, ANSWER_S = 30.0, 45.0
 """How long faces, and an answer, are waited for: loads of models included, on a busy machine [s]."""
 TRIMMED_S = TRIM_S + 2.0
-"""So long after it has fallen asleep, each process has given its free heap back [s]."""
+"""So long after it has fallen asleep, the processes whose nodes changed have given their free heap back [s]."""
 SETTLE_S, AGREE_BYTES, SETTLE_STEP_S = 15.0, 500_000, 0.5
 """Then two samples so far apart differ by no more than that; waited for no longer than so."""
 RETRY_S = 5.0
