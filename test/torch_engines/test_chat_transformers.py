@@ -40,6 +40,13 @@ def test_what_was_read_before_changes_nothing(chat: TransformersChat) -> None:
     assert ["".join(chat.chat(m, **settings)) for m in (HELLO, longer, HELLO)] == [*fresh, fresh[0]]  # type: ignore[arg-type]
 
 
+def test_a_beginning_in_common_is_read_once_and_the_rest_forgotten(chat: TransformersChat) -> None:
+    torch = pytest.importorskip("torch")
+    first, second = [3, 4, 5, 6, 7, 8, 9], [3, 4, 5, 12, 13]
+    chat._read(first, anew=True)
+    torch.testing.assert_close(chat._read(second), chat._read(second, anew=True), rtol=1e-4, atol=1e-5)
+
+
 def test_a_prompt_longer_than_one_chunk_is_read_like_in_one_piece(chat: TransformersChat) -> None:
     torch = pytest.importorskip("torch")
     tokens = [3 + index % 10 for index in range(100)]

@@ -117,21 +117,24 @@ def test_damaged_and_foreign_checkpoints_are_refused_in_one_sentence(tmp_path: P
     whole = Path(WEIGHTS).read_bytes()
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
     torch.save({"model": torch.nn.Linear(2, 2).state_dict()}, tmp_path / "other.pt")
-    torch.save(_Malicious(), tmp_path / "evil.pt")
+    torch.save(_Malicious(tmp_path / "harmed"), tmp_path / "evil.pt")
     for name in ("cut.pt", "other.pt", "evil.pt"):
         with pytest.raises(
             DetectorError, match=rf"{name} \(\d+ bytes\) cannot be loaded as a YOLO detector: \S"
         ) as caught:
             UltralyticsDetector(str(tmp_path / name), threads=1)
         assert "\n" not in str(caught.value)
-    assert not (Path(tmp_path) / "harmed").exists()
+    assert not (tmp_path / "harmed").exists()
 
 
 class _Malicious:
     """Unpickled without care it would leave a mark."""
 
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Path.touch, (Path("harmed"),)  # type: ignore[return-value]
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.mark,)
 
 
 @pytest.mark.heavy
