@@ -41,7 +41,7 @@ class Occupant:
         guarded: Prefetched a moment ago.
         recent: Used a moment ago.
         background: Nobody waits for its answers.
-        busy: In use here; may go when it is idle again.
+        busy: Being loaded or in use here; may go when it is idle.
     """
 
     name: str
@@ -127,7 +127,7 @@ def plan(request: Request, ours: Sequence[Occupant], others: Sequence[Occupant],
     ours_idle = sum(one.size for one in staying if _may_go(one, request.force))
     temporary = sum(one.size - one.settled for one in [*staying, *others])
     short = missing - ours_idle
-    in_use = sum(one.size for one in staying if one.busy) if request.force is Force.FULL else 0
+    in_use = sum(one.settled for one in staying if one.busy) if request.force is Force.FULL else 0
     return Plan(
         refusal=refusal,
         missing=short if request.force else 0,

@@ -114,7 +114,7 @@ class Registry:
                 guarded=now < one.safe_until,
                 recent=one.last_used is not None and now - one.last_used < _RECENT_S,
                 background=one.spec.background,
-                busy=one.ready is not None and not one.spec.pinned and not self.evictable(one),
+                busy=one.gone is None and not one.spec.pinned and not self.evictable(one),
             )
             for one in self.residents.values()
             if one.reserved

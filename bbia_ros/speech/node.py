@@ -6,6 +6,7 @@ import array
 import sys
 import time
 import uuid
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -206,8 +207,9 @@ class SpeechNode(BbiaNode[SpeechParameters]):
     def _handle(self, events: list[TurnEvent]) -> None:
         for event in events:
             if isinstance(event, VoiceStarted):
-                # Both load while the person speaks, one after the other: who is heard is likely to be answered.
-                self._models["stt"].prefetch().add_done_callback(lambda _: self._models["tts"].prefetch())
+                # Both load while the person speaks, one after the other: who is heard is likely to be answered. Where
+                # there was no room for the ears, the voice must not take what is left.
+                self._models["stt"].prefetch().add_done_callback(self._prefetch_voice)
             elif isinstance(event, VoiceResumed):
                 self._transcriber.outdate(event.attempt)
             else:
@@ -274,6 +276,10 @@ class SpeechNode(BbiaNode[SpeechParameters]):
         )
         message.header.stamp = self.now()
         self._activity.publish(message)
+
+    def _prefetch_voice(self, ears: Future[None]) -> None:
+        if not ears.cancelled() and ears.exception() is None:
+            self._models["tts"].prefetch()
 
     # Voice -------------------------------------------------------------------------------------------------------
 

@@ -310,6 +310,24 @@ def test_a_load_that_can_hope_for_nothing_is_refused_at_once(bench):
     first.result(5)
 
 
+def test_a_call_waits_for_a_load_in_its_way_and_takes_its_room(bench):
+    b = bench(300, busy_s=10.0)
+    faces = spec("faces", 200, background=True)
+    b.use(faces)
+    b.pool.unload("faces")
+    gate = b.factory.load_gate = threading.Event()
+    first = b.pool.acquire(faces).preload()
+    while b.info("faces").budget_bytes == 0:
+        threading.Event().wait(0.001)
+    second = b.pool.acquire(spec("stt", 200)).preload()
+    with pytest.raises(TimeoutError):
+        second.result(0.1)
+    gate.set()
+    assert first.exception(5) is None
+    assert second.exception(5) is None
+    assert b.loaded == {"stt"}
+
+
 def test_a_load_waits_for_the_peak_of_another_process(bench, tmp_path):
     import subprocess
 
