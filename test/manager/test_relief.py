@@ -143,13 +143,13 @@ def test_down_the_ladder_and_back(stage: Stage, machine: Machine) -> None:
     assert states(status) == {"manager": "active", "body": "active", "eyes": "inactive", "voice": "inactive"}
     assert detail(status, "eyes") == "given up, because MemAvailable 112 MB < 150 MB; it comes back when there is room"
     assert (status.mode, status.target_mode) == ("all", "all")
-    events = list(status.pressure.events)
-    first, last = events[0].partition(" ")[2], events[-1].partition(" ")[2]
-    assert first.startswith("pressure: MemAvailable 112 MB < 150 MB: unloaded voice:unused (")
+    events = [event.partition(" ")[2] for event in status.pressure.events]
+    last = events[-1]
+    # In which order these two go depends on whether the unused model has rested long enough when it is looked at.
+    assert any(event.startswith("pressure: MemAvailable 112 MB < 150 MB: unloaded voice:unused (") for event in events)
     assert last.startswith("pressure: MemAvailable 112 MB < 150 MB: gave up voice (")
     assert resident(status) == {"body:used"}
-    assert "words uses" in events[1]
-    assert "small instead of" in events[1]
+    assert any("words uses" in event and "small instead of" in event for event in events)
 
     stage.statuses.clear()
     stage.manager.run(lambda: (stage.manager.node.trigger_deactivate(), stage.manager.node.trigger_activate()))

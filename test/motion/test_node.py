@@ -82,6 +82,7 @@ class Stand:
     def __init__(self, runner: NodeRunner, start: np.ndarray) -> None:
         self.runner, self.driver = runner, Driver(runner, start)
         self.states = runner.collect(MotionState, "motion/state", qos.STATE)
+        self.clients: dict[str, ActionClient] = {}
         assert runner.configure()
         assert runner.activate()
 
@@ -92,7 +93,10 @@ class Stand:
         return self.states.wait(fits, timeout_s)
 
     def act(self, kind: Any, name: str, goal: Any, *, cancel: bool = False, timeout_s: float = 15.0) -> Any:
-        client = ActionClient(self.runner.probe, kind, name)
+        # Not destroyed here: the probe's own thread may be about to wait for it.
+        if name not in self.clients:
+            self.clients[name] = ActionClient(self.runner.probe, kind, name)
+        client = self.clients[name]
         assert client.wait_for_server(5.0)
         done, box = threading.Event(), list[Any]()
 
@@ -107,10 +111,7 @@ class Stand:
                 handle.cancel_goal_async()
 
         client.send_goal_async(goal).add_done_callback(on_goal)
-        try:
-            assert done.wait(timeout_s), f"{name} did not end"
-        finally:
-            client.destroy()
+        assert done.wait(timeout_s), f"{name} did not end"
         return box[0]
 
 
