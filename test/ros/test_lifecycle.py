@@ -246,7 +246,6 @@ def test_actions_are_refused_while_inactive_and_ended_by_deactivation() -> None:
         wait_until(lambda: hasattr(run.node, "waiting"), 5, "the goal to start")
         assert run.deactivate()
         assert result_of(handle).message == "cancelled"
-        client.destroy()
 
 
 def test_unbounded_qos_overrides_are_refused() -> None:
