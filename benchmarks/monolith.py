@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -181,7 +182,12 @@ def write_profile(path: Path, classifier: Path) -> Path:
 
 @contextlib.contextmanager
 def _child(command: list[str], errors: Any) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+    # Installed, this package is on our own path only. Last, so that nothing that lies beside it hides a package.
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(Path(__file__).parents[1]))))
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
     try:
         yield process
     finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+import benchmarks
 from bbia_ros.demo.memory import Sample
 from bbia_ros.demo.play import Run
 from bbia_ros.emotion.parameters import EmotionParameters
@@ -33,6 +35,16 @@ def test_the_baseline_s_peak_is_seen_from_inside_and_outside_and_its_mean_over_t
     assert found["monolith.mean_mb"] == pytest.approx(2533.3, abs=0.1)
     note = monolith.report(course())[0]["note"]
     assert note == "ROS +70, YOLO +730"
+
+
+def test_the_baseline_s_process_finds_its_module_wherever_we_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with monolith._child([sys.executable, "-c", "import benchmarks; print(benchmarks.__file__)"], None) as process:
+        assert process.stdout is not None
+        assert process.stdout.read().strip() == benchmarks.__file__
 
 
 def visit(tasks: tuple[str, ...], left: bool = False) -> Any:
