@@ -194,7 +194,7 @@ def test_a_real_load_that_outgrows_its_admission_evicts_the_idle(make_pool):
 
 @pytest.mark.heavy
 def test_real_growth_in_use_evicts_the_idle(make_pool):
-    pool = make_pool(budget_mb=220)
+    pool = make_pool(budget_mb=220, eviction="lru")  # not by reload seconds: those of two toys are alike
     idle = pool.acquire(toy("idle", mb=100, declared_mb=130.0))
     idle.call("echo")
     lease = pool.acquire(toy("a", engine="Hoarder", declared_mb=40.0))
