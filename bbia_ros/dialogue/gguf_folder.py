@@ -6,17 +6,14 @@ loads in a second or two. It is built in a process of its own, so that nothing o
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import fcntl
 import hashlib
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from bbia_ros.conversion import ConversionFailed, ConversionTooSlow, locked, run_apart
 from bbia_ros.dialogue.chat_llama import ModelFileError
 from bbia_ros.resources import cache_folder
 
@@ -44,7 +41,7 @@ def ensure_folder(gguf: Path, cache: Path | None = None) -> Path:
     if (folder / DONE).is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not (folder / DONE).is_file():  # another process may have built it meanwhile
             _build_apart(gguf, folder)
     return folder
@@ -67,27 +64,17 @@ def build(gguf: Path, target: Path) -> None:
 def _build_apart(gguf: Path, folder: Path) -> None:
     target = folder.with_suffix(".partial")
     shutil.rmtree(target, ignore_errors=True)  # of one that was killed
-    command = [sys.executable, "-m", "bbia_ros.dialogue.gguf_folder", str(gguf), str(target)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise ModelFileError(f"{gguf} cannot be converted for transformers: {lines[-1]}")
+        run_apart("bbia_ros.dialogue.gguf_folder", gguf, target, timeout_s=BUILD_TIMEOUT_S)
         (target / DONE).write_text(f"{gguf}\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         target.rename(folder)
-    except subprocess.TimeoutExpired as error:
+    except ConversionTooSlow as error:
         raise ModelFileError(f"{gguf} could not be converted in {BUILD_TIMEOUT_S:.0f} s.") from error
+    except ConversionFailed as error:
+        raise ModelFileError(f"{gguf} cannot be converted for transformers: {error}") from error
     finally:
         shutil.rmtree(target, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock between processes; it goes with its holder."""
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

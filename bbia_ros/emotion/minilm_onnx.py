@@ -7,15 +7,11 @@ for a moment, in a process of its own, so that the worker that uses the file nev
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bbia_ros.conversion import ConversionFailed, ConversionTooSlow, locked, run_apart
 from bbia_ros.resources import cache_folder
 
 EXPORT_VERSION = 1
@@ -85,7 +82,7 @@ def ensure_onnx(folder: Path, cache: Path | None = None) -> Path:
     if is_intact(path):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         if not is_intact(path):  # another process may have built it meanwhile
             _build_apart(folder, path)
     return path
@@ -234,14 +231,15 @@ def _encoder_layer(graph: _Graph, shape: BertShape, x: str, bias: str, name: str
 
 
 def _build_apart(folder: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "bbia_ros.emotion.minilm_onnx", str(folder), str(target)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
+        run_apart(
+            "bbia_ros.emotion.minilm_onnx", folder, target,
+            timeout_s=BUILD_TIMEOUT_S, is_made=lambda: is_intact(target),
+        )  # fmt: skip
+    except ConversionTooSlow as error:
         raise ExportFailed(f"Building {target.name} took longer than {BUILD_TIMEOUT_S:.0f} s.") from error
-    if done.returncode != 0 or not is_intact(target):
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise ExportFailed(f"The sentence encoder in {folder} could not be exported: {lines[-1]}")
+    except ConversionFailed as error:
+        raise ExportFailed(f"The sentence encoder in {folder} could not be exported: {error}") from error
 
 
 def _sha256(path: Path) -> str:
@@ -250,14 +248,6 @@ def _sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock between processes; it goes with its holder."""
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

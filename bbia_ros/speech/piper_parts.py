@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bbia_ros.conversion import ConversionFailed, ConversionTooSlow, run_apart
 from bbia_ros.resources import cache_folder
 
 VERSION = 1
@@ -87,14 +87,15 @@ def ensure_parts(model: Path, cache: Path | None = None) -> Parts:
     parts = Parts(folder / "encoder.onnx", folder / "decoder.onnx")
     if _is_complete(parts):
         return parts
-    command = [sys.executable, "-m", "bbia_ros.speech.piper_parts", str(model), str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
+        run_apart(
+            "bbia_ros.speech.piper_parts", model, folder,
+            timeout_s=BUILD_TIMEOUT_S, is_made=lambda: _is_complete(parts),
+        )  # fmt: skip
+    except ConversionTooSlow as error:
         raise CutFailed(f"cutting {model.name} took longer than {BUILD_TIMEOUT_S:.0f} s") from error
-    if done.returncode != 0 or not _is_complete(parts):
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise CutFailed(f"{model.name} cannot be cut: {lines[-1]}")
+    except ConversionFailed as error:
+        raise CutFailed(f"{model.name} cannot be cut: {error}") from error
     return parts
 
 
